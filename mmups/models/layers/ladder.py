@@ -1,0 +1,32 @@
+"""From several levels of a pyramid to the finest, rung by rung."""
+from collections.abc import Sequence
+from itertools import islice
+
+from torch import Tensor, nn
+
+
+def climb(maps: Sequence[Tensor], upsample_modules: Sequence[nn.Module]) -> list[Tensor]:
+    """Bring every map to the size of the finest one.
+
+    Map i climbs i rungs, each guided by (and ending at the size of) the map of the next finer
+    level as it came in. Methods that reach any size in one step jump to the last rung.
+
+    Args:
+        maps: (N, C, h_i, w_i), finest first.
+        upsample_modules: One per rung, those of the coarsest map first, each map's in climbing
+            order: with four maps, 0, 1, 2 lift map 3, 3, 4 lift map 2 and 5 lifts map 1.
+
+    Returns:
+        Maps (N, C, h_0, w_0), in the order of ``maps``.
+    """
+    modules = iter(upsample_modules)
+    lifted = [maps[0]]
+    for level in range(len(maps) - 1, 0, -1):
+        x = maps[level]
+        rungs = list(zip(islice(modules, level), maps[level - 1::-1]))
+        if rungs[-1][0].any_size:
+            rungs = rungs[-1:]
+        for upsample, guide in rungs:
+            x = upsample(x, guide=guide, size=guide.shape[2:])
+        lifted.insert(1, x)
+    return lifted

@@ -1,0 +1,115 @@
+"""The contract that every upsampler keeps and every slot relies on."""
+from abc import ABCMeta, abstractmethod
+from typing import ClassVar, Optional, Union
+
+import torch
+from mmengine.model import BaseModule
+from torch import Tensor
+
+from mmups.ops import fit_size
+
+
+class BaseUpsampler(BaseModule, metaclass=ABCMeta):
+    """Brings a map (N, C, h, w) to a finer size; channels stay as they are.
+
+    A subclass implements :meth:`upsample`, to which exact ``scale_factor`` sizes are guaranteed,
+    and :meth:`init_weights`, which it calls at the end of its constructor.
+
+    Args:
+        in_channels: C.
+        scale_factor: Ratio of the fine to the coarse size, a positive integer.
+        guide_channels: Channels of the guide that :meth:`forward` will be given; None: no guide.
+        init_cfg: mmengine's initialisation, applied after the paper's.
+
+    Raises:
+        ValueError: ``in_channels`` or ``scale_factor`` is not a positive integer.
+    """
+
+    #: True: the method needs a finer map as its guide.
+    guided: ClassVar[bool] = False
+    #: True: reaches any size in one step (plain interpolation), so that nobody has to chain it.
+    any_size: ClassVar[bool] = False
+
+    def __init__(self, in_channels: int, scale_factor: int = 2,
+                 guide_channels: Optional[int] = None,
+                 init_cfg: Union[dict, list, None] = None):
+        super().__init__(init_cfg)
+        for name, value in (('in_channels', in_channels), ('scale_factor', scale_factor)):
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise ValueError(f'{name} must be a positive integer, got {name}={value!r}')
+        self.in_channels = in_channels
+        self.scale_factor = scale_factor
+        self.guide_channels = guide_channels
+
+    def forward(self, x: Tensor, guide: Optional[Tensor] = None,
+                size: Optional[tuple[int, int]] = None) -> Tensor:
+        """Upsample ``x``.
+
+        Args:
+            x: (N, C, h, w), any float dtype and memory format; N may be 0.
+            guide: (N, guide_channels, H, W), a finer map that shows where the edges are. An
+                unguided method takes only its size.
+            size: Height and width to return. Default: the guide's, else ``scale_factor`` times
+                those of ``x``. It may differ from the latter by less than one coarse pixel.
+
+        Returns:
+            Tensor of shape (N, C, *size), in the dtype and the memory format of ``x``.
+
+        Raises:
+            ValueError: A shape does not fit; the message quotes both sides.
+        """
+        self._check_input(x, guide)
+        exact = (x.shape[-2] * self.scale_factor, x.shape[-1] * self.scale_factor)
+        if size is None:
+            size = exact if guide is None else guide.shape[-2:]
+        if any(abs(target - full) >= self.scale_factor for target, full in zip(size, exact)):
+            raise ValueError(
+                f'{type(self).__name__} with scale_factor={self.scale_factor} brings '
+                f'{tuple(x.shape[-2:])} to {exact}, which cannot be fitted to {tuple(size)}: the '
+                f'difference must be smaller than {self.scale_factor}')
+        if guide is not None:
+            guide = fit_size(guide, exact) if self.guided else None
+        out = fit_size(self.upsample(x, guide), size).to(x.dtype)
+        if x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous():
+            out = out.contiguous(memory_format=torch.channels_last)
+        return out
+
+    def _check_input(self, x: Tensor, guide: Optional[Tensor]) -> None:
+        name = type(self).__name__
+        if x.dim() != 4 or x.shape[1] != self.in_channels:
+            raise ValueError(f'{name} was built for maps (N, {self.in_channels}, h, w), got '
+                             f'{tuple(x.shape)}')
+        if not self.guided:
+            return
+        if guide is None:
+            raise ValueError(f'{name} needs a guide of {self.guide_channels} channels in forward')
+        if guide.dim() != 4 or guide.shape[:2] != (x.shape[0], self.guide_channels):
+            raise ValueError(f'{name} needs a guide ({x.shape[0]}, {self.guide_channels}, H, W), '
+                             f'got {tuple(guide.shape)}')
+
+    @abstractmethod
+    def upsample(self, x: Tensor, guide: Optional[Tensor]) -> Tensor:
+        """The paper's method.
+
+        Args:
+            x: (N, C, h, w).
+            guide: (N, guide_channels, s*h, s*w) where the class is ``guided``, else None.
+
+        Returns:
+            Tensor of shape (N, C, s*h, s*w).
+        """
+
+    def init_weights(self) -> None:
+        """Set the paper's initial weights; may be called any number of times.
+
+        Subclasses set their own and then call this, which gives a user's ``init_cfg`` the last
+        word. The module never counts as initialised: a host that has just overwritten the
+        weights beneath it (a Xavier neck) must reach this method afterwards.
+        """
+        if self.init_cfg:
+            super().init_weights()
+            self._is_init = False
+
+    def extra_repr(self) -> str:
+        guide = f', guide_channels={self.guide_channels}' if self.guided else ''
+        return f'{self.in_channels}, scale_factor={self.scale_factor}{guide}'

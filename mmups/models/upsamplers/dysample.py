@@ -1,0 +1,120 @@
+"""DySample: upsampling as dynamic point sampling.
+
+Liu, Lu, Fu and Cao, "Learning to Upsample by Learning to Sample" (ICCV 2023, arXiv:2308.15085).
+Official code consulted for key names and initial values: tiny-smart/dysample (MIT). State-dict
+keys are the authors': ``offset``, ``scope``, ``init_pos``.
+
+Deviations from the paper: none known. From the authors' code: the sampling grid is float32 at
+least; ``scope`` has a bias, as in the code that made their released checkpoints (their later code
+dropped it: a checkpoint without it loads, and the bias is zero).
+"""
+from typing import Optional, Union
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmups.ops import sample_dynamic
+from mmups.registry import MODELS
+
+from .base import BaseUpsampler
+
+
+@MODELS.register_module()
+class DySample(BaseUpsampler):
+    """Bilinear samples of the coarse map at learned points around the bilinear positions.
+
+    The paper's variants: DySample (``lp``, 4 groups), DySample+ (``lp``, 4, dyscope), DySample-S
+    (``pl``, 8) and DySample-S+ (``pl``, 8, dyscope). With zero offsets it is bilinear
+    interpolation.
+
+    Args:
+        in_channels: C.
+        scale_factor: s, a positive integer.
+        guide_channels: Not needed.
+        style: 'lp', a linear layer, then pixel shuffle; 'pl', pixel shuffle, then a linear layer
+            on C/s^2 channels.
+        groups: G; each group of C/G channels has its own points.
+        dyscope: True: the range of the offsets is learned per point, in (0, 0.5) per unit of the
+            linear layer; False: it is 0.25.
+        init_cfg: Applied after the paper's initialisation.
+
+    Raises:
+        ValueError: Unknown ``style``; C is not divisible by ``groups``, or in style 'pl' by s^2.
+    """
+
+    def __init__(self, in_channels: int, scale_factor: int = 2,
+                 guide_channels: Optional[int] = None, style: str = 'lp', groups: int = 4,
+                 dyscope: bool = False, init_cfg: Union[dict, list, None] = None):
+        super().__init__(in_channels, scale_factor, guide_channels, init_cfg)
+        if style not in ('lp', 'pl'):
+            raise ValueError(f"style must be 'lp' or 'pl', got style={style!r}")
+        if not isinstance(groups, int) or groups < 1 or in_channels % groups:
+            raise ValueError(f'DySample needs in_channels divisible by groups, got in_channels='
+                             f'{in_channels}, groups={groups!r}')
+        if style == 'pl' and in_channels % scale_factor**2:
+            raise ValueError(
+                f"style 'pl' needs in_channels divisible by scale_factor^2, got in_channels="
+                f"{in_channels}, scale_factor={scale_factor}; style 'lp' does not")
+        self.style = style
+        self.groups = groups
+        points = 2 * groups  # per output pixel: x and y of each group
+        if style == 'lp':
+            channels = (in_channels, points * scale_factor**2)
+        else:
+            channels = (in_channels // scale_factor**2, points)
+        self.offset = nn.Conv2d(*channels, 1)
+        self.scope = nn.Conv2d(*channels, 1) if dyscope else None
+        self.register_buffer('init_pos', self._bilinear_positions())
+        self.init_weights()
+
+    def _bilinear_positions(self) -> Tensor:
+        """Offsets of bilinear interpolation in coarse pixels, (1, 2*G*s*s, 1, 1)."""
+        s = self.scale_factor
+        step = (torch.arange(s) - (s - 1) / 2) / s
+        rows, columns = torch.meshgrid(step, step, indexing='ij')
+        xy = torch.stack((columns, rows)).unsqueeze(1)  # (2, 1, s, s): x first
+        return xy.repeat(1, self.groups, 1, 1).reshape(1, -1, 1, 1)
+
+    def init_weights(self) -> None:
+        """Offsets start near zero, N(0, 0.001^2), and the scope at its middle."""
+        nn.init.normal_(self.offset.weight, std=0.001)
+        nn.init.zeros_(self.offset.bias)
+        if self.scope is not None:
+            nn.init.zeros_(self.scope.weight)
+            nn.init.zeros_(self.scope.bias)
+        super().init_weights()
+
+    def upsample(self, x: Tensor, guide: Optional[Tensor]) -> Tensor:
+        return sample_dynamic(x, self.compute_offset(x), self.scale_factor, self.groups)
+
+    def compute_offset(self, x: Tensor) -> Tensor:
+        """Sampling points of ``x`` relative to its pixel centres.
+
+        Args:
+            x: (N, C, h, w).
+
+        Returns:
+            Tensor of shape (N, 2*G*s*s, h, w) in coarse pixels, float32 at least; the layout is
+            that of :func:`mmups.ops.sample_dynamic`.
+        """
+        dtype = torch.promote_types(x.dtype, torch.float32)
+        if self.style == 'pl':
+            x = F.pixel_shuffle(x, self.scale_factor)  # (N, C/(s*s), s*h, s*w)
+        offset = self.offset(x).to(dtype)
+        if self.scope is None:
+            offset = offset * 0.25
+        else:
+            offset = offset * self.scope(x).to(dtype).sigmoid() * 0.5
+        if self.style == 'pl':
+            offset = F.pixel_unshuffle(offset, self.scale_factor)
+        return offset + self.init_pos.to(dtype)
+
+    def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
+        weight = state_dict.get(f'{prefix}scope.weight')
+        if self.scope is not None and weight is not None:
+            state_dict.setdefault(f'{prefix}scope.bias', weight.new_zeros(len(weight)))
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+    def extra_repr(self) -> str:
+        return f'{super().extra_repr()}, style={self.style!r}, groups={self.groups}'

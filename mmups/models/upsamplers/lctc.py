@@ -1,0 +1,116 @@
+"""LCTC: large context transposed convolution.
+
+Agnihotri, Grabinski and Keuper, "Improving Feature Stability during Upsampling -- Spectral
+Artifacts and the Importance of Spatial Context" (ECCV 2024, arXiv:2311.17524; first version
+"Improving Stability during Upsampling"). The block follows the authors' public code as described
+in their UNet, STTR-light and Restormer variants (MIT, Apache-2.0, non-commercial; none copied).
+
+Deviations: ``init='bilinear'`` and :meth:`LCTC.fuse` are ours; scales other than 2 are ours.
+"""
+from typing import Optional, Union
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmups.registry import MODELS
+
+from .base import BaseUpsampler
+
+
+@MODELS.register_module()
+class LCTC(BaseUpsampler):
+    """Transposed convolution with a large kernel, plus a parallel one with a small kernel.
+
+    The large path gives context and can suppress the spectral replicas that upsampling makes, the
+    small path keeps detail; their outputs are summed. Both place coarse pixel i at fine pixel
+    s*i (padding (k-1)/2, output padding s-1), so the output is exactly s*h.
+
+    Args:
+        in_channels: C.
+        scale_factor: Stride s.
+        guide_channels: Not needed.
+        kernel_size: Odd kernel k of the large path, 3 to 31.
+        small_kernel_size: Odd kernel of the small path, at most k; None: no small path.
+        groups: Groups of both convolutions; None: depthwise (C); 1: dense.
+        init: 'default', PyTorch's, as the authors train it; 'bilinear': the large path starts as
+            bilinear interpolation (away from the border) and the small one at zero.
+        init_cfg: Applied after that.
+
+    Raises:
+        ValueError: A kernel is even or out of range, ``groups`` does not divide C, ``init`` is
+            unknown, or the kernel is too small to hold the bilinear one.
+    """
+
+    def __init__(self, in_channels: int, scale_factor: int = 2,
+                 guide_channels: Optional[int] = None, kernel_size: int = 11,
+                 small_kernel_size: Optional[int] = 3, groups: Optional[int] = None,
+                 init: str = 'default', init_cfg: Union[dict, list, None] = None):
+        super().__init__(in_channels, scale_factor, guide_channels, init_cfg)
+        if kernel_size not in range(3, 32, 2):
+            raise ValueError(f'kernel_size must be odd and from 3 to 31, got {kernel_size!r}')
+        if small_kernel_size is not None and small_kernel_size not in range(1, kernel_size + 1, 2):
+            raise ValueError('small_kernel_size must be odd and at most kernel_size, or None, got '
+                             f'small_kernel_size={small_kernel_size!r}, {kernel_size=}')
+        groups = in_channels if groups is None else groups
+        if not isinstance(groups, int) or groups < 1 or in_channels % groups:
+            raise ValueError(f'groups must divide in_channels, got {groups=}, {in_channels=}')
+        if init not in ('default', 'bilinear'):
+            raise ValueError(f"init must be 'default' or 'bilinear', got init={init!r}")
+        self.init = init
+        self.large = self._path(kernel_size, groups)
+        self.small = None if small_kernel_size is None else self._path(small_kernel_size, groups)
+        self.init_weights()
+
+    def _path(self, kernel_size: int, groups: int) -> nn.ConvTranspose2d:
+        return nn.ConvTranspose2d(
+            self.in_channels, self.in_channels, kernel_size, stride=self.scale_factor,
+            padding=(kernel_size - 1) // 2, output_padding=self.scale_factor - 1, groups=groups)
+
+    def init_weights(self) -> None:
+        """PyTorch's default, or bilinear interpolation as the start."""
+        paths = [self.large] if self.small is None else [self.large, self.small]
+        for path in paths:
+            path.reset_parameters()
+        if self.init == 'bilinear':
+            for path in paths:
+                nn.init.zeros_(path.weight)
+                nn.init.zeros_(path.bias)
+            channel = torch.arange(self.in_channels)
+            with torch.no_grad():
+                self.large.weight[channel, channel % self.large.weight.shape[1]] = (
+                    self._bilinear_kernel().to(self.large.weight))
+        super().init_weights()
+
+    def _bilinear_kernel(self) -> Tensor:
+        """Half-pixel centred bilinear kernel at the taps of the large path, (k, k)."""
+        k, s = self.large.kernel_size[0], self.scale_factor
+        # Distance in coarse pixels of each tap's fine pixel from the centre of the coarse one.
+        distance = (torch.arange(k, dtype=torch.float64) - (k - 1) / 2 - (s - 1) / 2) / s
+        taps = (1 - distance.abs()).clamp(min=0)
+        if not torch.isclose(taps.sum(), taps.new_tensor(s)):
+            raise ValueError(
+                f"init='bilinear' with scale_factor={s} needs kernel_size "
+                f'{3 * s - 2 if s % 2 else 3 * s - 1} or larger, got {k}')
+        return torch.outer(taps, taps)
+
+    def upsample(self, x: Tensor, guide: Optional[Tensor]) -> Tensor:
+        out = self.large(x)
+        return out if self.small is None else out + self.small(x)
+
+    @torch.no_grad()
+    def fuse(self) -> 'LCTC':
+        """Fold the small path into the large one, for deployment.
+
+        The same function to rounding: both paths are linear, and the small kernel sits at the
+        centre of the large one.
+
+        Returns:
+            This module, now without a small path.
+        """
+        if self.small is not None:
+            margin = (self.large.kernel_size[0] - self.small.kernel_size[0]) // 2
+            self.large.weight += F.pad(self.small.weight, [margin] * 4)
+            self.large.bias += self.small.bias
+            self.small = None
+        return self

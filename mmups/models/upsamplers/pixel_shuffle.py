@@ -1,0 +1,50 @@
+"""Sub-pixel convolution.
+
+Shi et al., "Real-Time Single Image and Video Super-Resolution Using an Efficient Sub-Pixel
+Convolutional Neural Network" (CVPR 2016, arXiv:1609.05158). State-dict keys are those of the
+DySample authors' forks (Apache-2.0, read for the keys alone): ``0.weight``, ``0.bias``.
+
+Deviations: the channels stay C (the paper maps features to the three colours of an image).
+"""
+from typing import Optional, Union
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmups.registry import MODELS
+
+from .base import BaseUpsampler
+
+
+@MODELS.register_module()
+class PixelShuffle(BaseUpsampler):
+    """Convolution to C*s*s channels, rearranged to C channels at s times the size.
+
+    Args:
+        in_channels: C.
+        scale_factor: s.
+        guide_channels: Not needed.
+        kernel_size: Odd kernel of the convolution.
+        init_cfg: Applied after PyTorch's default initialisation.
+
+    Raises:
+        ValueError: ``kernel_size`` is even or not positive.
+    """
+
+    def __init__(self, in_channels: int, scale_factor: int = 2,
+                 guide_channels: Optional[int] = None, kernel_size: int = 3,
+                 init_cfg: Union[dict, list, None] = None):
+        super().__init__(in_channels, scale_factor, guide_channels, init_cfg)
+        if not isinstance(kernel_size, int) or kernel_size < 1 or kernel_size % 2 == 0:
+            raise ValueError(f'PixelShuffle needs an odd kernel_size, got {kernel_size!r}')
+        self.add_module('0', nn.Conv2d(in_channels, in_channels * scale_factor**2, kernel_size,
+                                       padding=kernel_size // 2))
+        self.init_weights()
+
+    def init_weights(self) -> None:
+        """PyTorch's default for convolutions."""
+        self.get_submodule('0').reset_parameters()
+        super().init_weights()
+
+    def upsample(self, x: Tensor, guide: Optional[Tensor]) -> Tensor:
+        return F.pixel_shuffle(self.get_submodule('0')(x), self.scale_factor)

@@ -1,0 +1,44 @@
+"""Upsampling as sampling of a coarse map at moving points.
+
+Dimension letters: N batch, C channels, G groups, s scale, h and w the coarse height and width.
+
+Convention: pixel (row, column) of a map covers the unit square around (row + 0.5, column + 0.5);
+offsets are in coarse pixels, coordinate 0 is x (columns), coordinate 1 is y (rows); points beyond
+the border take the border's value (``align_corners=False``, ``padding_mode='border'``).
+"""
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def sample_dynamic(x: Tensor, offset: Tensor, scale_factor: int = 2, groups: int = 1) -> Tensor:
+    """Sample ``x`` bilinearly at ``scale_factor``^2 points around each of its pixel centres.
+
+    Fine pixel (i*s + a, j*s + b) of group g takes the value of ``x`` at row ``i + offset_y`` and
+    column ``j + offset_x``, clamped to the map. Coordinates are computed in float32 at least:
+    half precision cannot tell neighbouring pixels apart beyond a few hundred columns.
+
+    Args:
+        x: Coarse map, (N, C, h, w); C divisible by ``groups``. Contiguous blocks of C/G channels
+            share their points.
+        offset: (N, 2*G*s*s, h, w), channel ``((coordinate*G + g)*s + a)*s + b``, where a and b
+            are the row and the column inside the coarse pixel.
+        scale_factor: s.
+        groups: G.
+
+    Returns:
+        Tensor of shape (N, C, s*h, s*w) and of x's dtype.
+    """
+    n, c, h, w = x.shape
+    fine_h, fine_w = h * scale_factor, w * scale_factor
+    dtype = torch.promote_types(x.dtype, torch.float32)
+    offset_x, offset_y = offset.to(dtype).chunk(2, dim=1)  # (N, G*s*s, h, w) each
+    columns = torch.arange(w, device=x.device, dtype=dtype) + 0.5
+    rows = torch.arange(h, device=x.device, dtype=dtype).unsqueeze(1) + 0.5
+    # Width and height divide separately: one tensor of both would be a constant in a trace.
+    grid_x = F.pixel_shuffle((offset_x + columns) / w * 2 - 1, scale_factor)  # (N, G, s*h, s*w)
+    grid_y = F.pixel_shuffle((offset_y + rows) / h * 2 - 1, scale_factor)
+    grid = torch.stack((grid_x, grid_y), dim=-1).reshape(n * groups, fine_h, fine_w, 2)
+    maps = x.to(dtype).reshape(n * groups, c // groups, h, w)
+    out = F.grid_sample(maps, grid, mode='bilinear', padding_mode='border', align_corners=False)
+    return out.reshape(n, c, fine_h, fine_w).to(x.dtype)
