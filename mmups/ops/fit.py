@@ -1,6 +1,18 @@
 """Bringing a map to a size that differs by less than one cell of the coarser map."""
+import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+# Older PyTorch cannot tell an export from other compilations; there a graph keeps its sizes.
+_is_exporting = getattr(torch.compiler, 'is_exporting', lambda: False)
+
+
+def is_recording() -> bool:
+    """Whether a graph for maps of other sizes is being recorded (a trace, an export).
+
+    Code that compares sizes would leave in the graph the branch that the example took.
+    """
+    return torch.jit.is_tracing() or _is_exporting()
 
 
 def fit_size(x: Tensor, size: tuple[int, int]) -> Tensor:
@@ -19,6 +31,10 @@ def fit_size(x: Tensor, size: tuple[int, int]) -> Tensor:
     """
     h, w = x.shape[-2:]
     height, width = size
+    if is_recording():  # one graph for both cases and for neither
+        rows = torch.arange(height, device=x.device).clamp(max=h - 1)
+        columns = torch.arange(width, device=x.device).clamp(max=w - 1)
+        return x.index_select(-2, rows).index_select(-1, columns)
     if height < h or width < w:
         x = x[..., :height, :width]
     if height > h or width > w:

@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .shuffle import pixel_shuffle
+
 
 def sample_dynamic(x: Tensor, offset: Tensor, scale_factor: int = 2, groups: int = 1) -> Tensor:
     """Sample ``x`` bilinearly at ``scale_factor``^2 points around each of its pixel centres.
@@ -36,8 +38,8 @@ def sample_dynamic(x: Tensor, offset: Tensor, scale_factor: int = 2, groups: int
     columns = torch.arange(w, device=x.device, dtype=dtype) + 0.5
     rows = torch.arange(h, device=x.device, dtype=dtype).unsqueeze(1) + 0.5
     # Width and height divide separately: one tensor of both would be a constant in a trace.
-    grid_x = F.pixel_shuffle((offset_x + columns) / w * 2 - 1, scale_factor)  # (N, G, s*h, s*w)
-    grid_y = F.pixel_shuffle((offset_y + rows) / h * 2 - 1, scale_factor)
+    grid_x = pixel_shuffle((offset_x + columns) / w * 2 - 1, scale_factor)  # (N, G, s*h, s*w)
+    grid_y = pixel_shuffle((offset_y + rows) / h * 2 - 1, scale_factor)
     grid = torch.stack((grid_x, grid_y), dim=-1).reshape(n * groups, fine_h, fine_w, 2)
     maps = x.to(dtype).reshape(n * groups, c // groups, h, w)
     out = F.grid_sample(maps, grid, mode='bilinear', padding_mode='border', align_corners=False)

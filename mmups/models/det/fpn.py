@@ -34,7 +34,7 @@ class FPN(HostFPN):
 
     Raises:
         ValueError: ``top_down_extra_levels`` together with ``add_extra_convs``; a checkpoint of
-            the other topology.
+            the other topology; not as many maps as ``in_channels``.
     """
 
     def __init__(self, in_channels: list[int], out_channels: int, num_outs: int, *,
@@ -48,10 +48,11 @@ class FPN(HostFPN):
                 raise ValueError('top_down_extra_levels=True makes the extra levels itself; set '
                                  f'add_extra_convs=False, got {self.add_extra_convs!r}')
             channels = in_channels[self.backbone_end_level - 1]
+            lateral = {**convs, 'norm_cfg': None if self.no_norm_on_lateral else norm_cfg}
             while len(self.lateral_convs) < num_outs:
                 self.lateral_convs.append(
                     ConvModule(channels, out_channels, 3, stride=2, padding=1, inplace=False,
-                               **convs))
+                               **lateral))
                 self.fpn_convs.append(
                     ConvModule(out_channels, out_channels, 3, padding=1, inplace=False, **convs))
                 channels = out_channels
@@ -62,6 +63,9 @@ class FPN(HostFPN):
 
     def forward(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """Backbone maps, finest first, to ``num_outs`` maps of ``out_channels``."""
+        if len(inputs) != len(self.in_channels):
+            raise ValueError(f'this FPN was built for {len(self.in_channels)} maps, got '
+                             f'{len(inputs)}')
         laterals = self._laterals(inputs)
         laterals = top_down(laterals, self.upsample_modules)
         outs = [conv(x) for conv, x in zip(self.fpn_convs, laterals)]

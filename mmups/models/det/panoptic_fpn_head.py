@@ -7,32 +7,33 @@ from typing import Optional
 
 from mmdet.models.layers import ConvUpsample as HostConvUpsample
 from mmdet.models.seg_heads import PanopticFPNHead as HostPanopticFPNHead
-from mmengine.model import ModuleList
+from mmengine.model import BaseModule, ModuleList
 from torch import Tensor
 
 from mmups.models.upsamplers import build_upsampler
 from mmups.registry import MODELS
 
 
-class ConvUpsample(HostConvUpsample):
-    """Convolutions, the first ``num_upsample`` of them each followed by an upsampler.
+class ConvUpsample(BaseModule):
+    """The convolutions of mmdet's ConvUpsample, the first ones each followed by an upsampler.
 
     Args:
-        in_channels, inner_channels: Channels before and after the first convolution.
+        host: mmdet's module; its convolutions and their keys are taken over.
         upsampler: The method and its arguments; the slot has no guide.
-        kwargs: As in mmdet's ConvUpsample.
     """
 
-    def __init__(self, in_channels: int, inner_channels: int, *, upsampler: dict, **kwargs):
-        super().__init__(in_channels, inner_channels, **kwargs)
+    def __init__(self, host: HostConvUpsample, upsampler: dict):
+        super().__init__()
+        self.conv = host.conv
         self.upsample_modules = ModuleList(
-            build_upsampler(upsampler, inner_channels) for _ in range(self.num_upsample))
+            build_upsampler(upsampler, self.conv[i].out_channels)
+            for i in range(host.num_upsample))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, in_channels, h, w) to (N, inner_channels, 2^n * h, 2^n * w), n upsamplers."""
+        """(N, C, h, w) to (N, inner_channels, 2^n * h, 2^n * w), n upsamplers."""
         for i, conv in enumerate(self.conv):
             x = conv(x)
-            if i < self.num_upsample:
+            if i < len(self.upsample_modules):
                 x = self.upsample_modules[i](x)
         return x
 
@@ -42,19 +43,12 @@ class PanopticFPNHead(HostPanopticFPNHead):
     """Semantic head of Panoptic FPN whose x2 steps are upsamplers (1 + 2 + 3 of them).
 
     Args:
-        in_channels, inner_channels, conv_cfg, norm_cfg: As in mmdet's PanopticFPNHead, and so
-            are all other keys.
         upsampler: The method and its arguments; None: bilinear, as in mmdet.
+        kwargs: As in mmdet's PanopticFPNHead.
     """
 
-    def __init__(self, *, in_channels: int = 256, inner_channels: int = 128,
-                 conv_cfg: Optional[dict] = None, norm_cfg: Optional[dict] = None,
-                 upsampler: Optional[dict] = None, **kwargs):
-        norm_cfg = norm_cfg or dict(type='GN', num_groups=32, requires_grad=True)
-        convs = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg)
-        super().__init__(in_channels=in_channels, inner_channels=inner_channels, **convs, **kwargs)
+    def __init__(self, *args, upsampler: Optional[dict] = None, **kwargs):
+        super().__init__(*args, **kwargs)
         self.conv_upsample_layers = ModuleList(
-            ConvUpsample(in_channels, inner_channels, num_layers=layer.num_layers,
-                         num_upsample=layer.num_upsample, **convs,
-                         upsampler=upsampler or dict(mode='bilinear'))
+            ConvUpsample(layer, upsampler or dict(mode='bilinear'))
             for layer in self.conv_upsample_layers)

@@ -6,7 +6,7 @@ import torch
 from mmengine.model import BaseModule
 from torch import Tensor
 
-from mmups.ops import fit_size
+from mmups.ops import fit_size, is_recording
 
 
 class BaseUpsampler(BaseModule, metaclass=ABCMeta):
@@ -60,16 +60,16 @@ class BaseUpsampler(BaseModule, metaclass=ABCMeta):
         """
         self._check_input(x, guide)
         exact = (x.shape[-2] * self.scale_factor, x.shape[-1] * self.scale_factor)
-        if size is None:
-            size = exact if guide is None else guide.shape[-2:]
-        if any(abs(target - full) >= self.scale_factor for target, full in zip(size, exact)):
-            raise ValueError(
-                f'{type(self).__name__} with scale_factor={self.scale_factor} brings '
-                f'{tuple(x.shape[-2:])} to {exact}, which cannot be fitted to {tuple(size)}: the '
-                f'difference must be smaller than {self.scale_factor}')
+        if size is None and guide is not None:
+            size = guide.shape[-2:]
+        if size is not None:
+            self._check_size(x, size, exact)
         if guide is not None:
             guide = fit_size(guide, exact) if self.guided else None
-        out = fit_size(self.upsample(x, guide), size).to(x.dtype)
+        out = self.upsample(x, guide)
+        if size is not None:
+            out = fit_size(out, size)
+        out = out.to(x.dtype)
         if x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous():
             out = out.contiguous(memory_format=torch.channels_last)
         return out
@@ -86,6 +86,15 @@ class BaseUpsampler(BaseModule, metaclass=ABCMeta):
         if guide.dim() != 4 or guide.shape[:2] != (x.shape[0], self.guide_channels):
             raise ValueError(f'{name} needs a guide ({x.shape[0]}, {self.guide_channels}, H, W), '
                              f'got {tuple(guide.shape)}')
+
+    def _check_size(self, x: Tensor, size: tuple[int, int], exact: tuple[int, int]) -> None:
+        if is_recording():  # a comparison would hold the graph to sizes that fit alike
+            return
+        if any(abs(target - full) >= self.scale_factor for target, full in zip(size, exact)):
+            raise ValueError(
+                f'{type(self).__name__} with scale_factor={self.scale_factor} brings '
+                f'{tuple(x.shape[-2:])} to {exact}, which cannot be fitted to {tuple(size)}: the '
+                f'difference must be smaller than {self.scale_factor}')
 
     @abstractmethod
     def upsample(self, x: Tensor, guide: Optional[Tensor]) -> Tensor:

@@ -31,7 +31,10 @@ def build_upsampler(cfg: dict, in_channels: int, guide_channels: Optional[int] =
             have, or ``cfg`` contradicts what the slot knows.
         TypeError: ``cfg`` has a key that the type does not take.
     """
-    args = dict(cfg)
+    if not isinstance(cfg, dict):
+        raise ValueError(f"an upsampler is configured by a dict such as dict(type='DySample'), got "
+                         f'{cfg!r}')
+    args = {key: value for key, value in cfg.items() if key != '_scope_'}  # of a foreign base
     name = args.pop('type', 'Interpolate')
     cls = MODELS.get(name) if isinstance(name, str) else name
     if not (inspect.isclass(cls) and issubclass(cls, BaseUpsampler)):

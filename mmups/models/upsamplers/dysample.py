@@ -11,10 +11,9 @@ dropped it: a checkpoint without it loads, and the bias is zero).
 from typing import Optional, Union
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmups.ops import sample_dynamic
+from mmups.ops import pixel_shuffle, pixel_unshuffle, sample_dynamic
 from mmups.registry import MODELS
 
 from .base import BaseUpsampler
@@ -100,14 +99,14 @@ class DySample(BaseUpsampler):
         """
         dtype = torch.promote_types(x.dtype, torch.float32)
         if self.style == 'pl':
-            x = F.pixel_shuffle(x, self.scale_factor)  # (N, C/(s*s), s*h, s*w)
+            x = pixel_shuffle(x, self.scale_factor)  # (N, C/(s*s), s*h, s*w)
         offset = self.offset(x).to(dtype)
         if self.scope is None:
             offset = offset * 0.25
         else:
             offset = offset * self.scope(x).to(dtype).sigmoid() * 0.5
         if self.style == 'pl':
-            offset = F.pixel_unshuffle(offset, self.scale_factor)
+            offset = pixel_unshuffle(offset, self.scale_factor)
         return offset + self.init_pos.to(dtype)
 
     def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):

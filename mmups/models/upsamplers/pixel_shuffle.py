@@ -8,9 +8,9 @@ Deviations: the channels stay C (the paper maps features to the three colours of
 """
 from typing import Optional, Union
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmups.ops import pixel_shuffle
 from mmups.registry import MODELS
 
 from .base import BaseUpsampler
@@ -47,4 +47,4 @@ class PixelShuffle(BaseUpsampler):
         super().init_weights()
 
     def upsample(self, x: Tensor, guide: Optional[Tensor]) -> Tensor:
-        return F.pixel_shuffle(self.get_submodule('0')(x), self.scale_factor)
+        return pixel_shuffle(self.get_submodule('0')(x), self.scale_factor)

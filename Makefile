@@ -1,0 +1,101 @@
+# `make demo` and `make test` do all their own set-up. `make help` lists the rest.
+PYTHON  ?= python3.11
+VENV    ?= .venv
+TORCH   ?= torch==2.13.0
+MMCV    ?= mmcv==2.1.0
+JOBS    ?= $(shell nproc 2>/dev/null || echo 2)
+# An existing environment with torch, mmcv, mmengine, mmdet and mmsegmentation: ENV=/path/to/env
+ENV     ?=
+
+ifeq ($(ENV),)
+BIN     := $(VENV)/bin
+SETUP   := $(VENV)/.mmups
+else
+BIN     := $(ENV)/bin
+SETUP   := $(ENV)/.mmups-env
+endif
+PIP     := $(BIN)/pip --disable-pip-version-check
+NAME    := segformer_mit-b0_dysample_1xb8-1200it_digit-scenes-128x128
+CONFIG  := configs/segformer/$(NAME).py
+WORK    := work_dirs/$(NAME)
+DATA    := data/digit_scenes
+
+.PHONY: demo test test-slow lint setup data help clean
+.DELETE_ON_ERROR:
+
+help:  ## This list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | \
+	    awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@echo 'Variables: PYTHON=$(PYTHON) VENV=$(VENV) TORCH="$(TORCH)" MMCV="$(MMCV)" JOBS=$(JOBS)'
+	@echo '           ENV=/path/to/env uses an existing OpenMMLab environment as it is'
+
+demo: setup data  ## Train, evaluate and picture SegFormer with DySample on DigitScenes
+	@echo '== Training $(NAME): about 6 minutes on 2 cores; an interrupted run goes on'
+	$(BIN)/python tools/train.py $(CONFIG) --resume
+	@echo '== Evaluating'
+	$(BIN)/python tools/test.py $(CONFIG) $(WORK)/iter_1200.pth --work-dir $(WORK)/test
+	@echo '== Drawing validation scenes'
+	$(BIN)/python tools/visualize.py $(CONFIG) $(WORK)/iter_1200.pth --out $(WORK)/sheet.png
+	@echo
+	@echo 'Checkpoint and logs:  $(WORK)'
+	@echo 'Image|truth|prediction: $(WORK)/sheet.png'
+	@echo 'Data set:             $(DATA)'
+	@echo
+	@echo 'Next:'
+	@echo '  $(BIN)/python tools/train.py $(CONFIG) --cfg-options model.decode_head.upsampler.style=pl model.decode_head.upsampler.groups=8 --work-dir work_dirs/dysample-s'
+	@echo '  $(BIN)/python tools/train.py configs/mask_rcnn/mask-rcnn_r18_fpn-dysample_1xb8-600it_digit-scenes-128x128.py'
+	@echo '  make test'
+
+data: $(DATA)/manifest.json  ## Make the DigitScenes data sets
+
+$(DATA)/manifest.json: | setup
+	@echo '== Composing DigitScenes: about 20 seconds'
+	$(BIN)/python tools/dataset_converters/digit_scenes.py $(DATA)
+
+test: setup lint  ## Lint and the default tests
+	$(BIN)/python -m pytest
+
+test-slow: setup  ## The tests that take minutes each
+	$(BIN)/python -m pytest -m slow
+
+lint: setup  ## What pre-commit runs
+	$(BIN)/ruff check .
+
+setup: $(SETUP)  ## The environment that demo and test need
+
+# Set-up steps; each leaves a stamp, so that a second run skips what is done.
+$(VENV)/.python:
+	@command -v $(PYTHON) >/dev/null || { echo 'There is no $(PYTHON). Install Python 3.11, or name yours: make PYTHON=/path/to/python3.11' >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in {(3, 10), (3, 11), (3, 12)})' || \
+	    { echo "this environment needs Python 3.10 to 3.12 (3.11 is tested), $(PYTHON) is $$($(PYTHON) -V 2>&1). Name another: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@command -v c++ >/dev/null || { echo 'There is no C++ compiler (c++), and mmcv has to be built from source. Install one, e.g. apt-get install g++' >&2; exit 1; }
+	@echo '== Making $(VENV) with $(PYTHON)'
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install -q --upgrade pip
+	@touch $@
+
+$(VENV)/.torch: $(VENV)/.python
+	@echo '== Installing $(TORCH) and build tools: about 1 minute'
+	$(PIP) install -q 'setuptools<82' wheel ninja psutil
+	$(PIP) install -q $(TORCH)
+	@touch $@
+
+$(VENV)/.mmcv: $(VENV)/.torch
+	@echo '== Building $(MMCV) from source: 10 to 20 minutes on 2 cores (seconds where pip has kept the wheel)'
+	MMCV_WITH_OPS=1 MAX_JOBS=$(JOBS) $(PIP) install -q --no-build-isolation $(MMCV)
+	@touch $@
+
+$(VENV)/.mmups: $(VENV)/.mmcv setup.py $(wildcard requirements/*.txt)
+	@echo '== Installing mmengine, mmdet, mmsegmentation and mmups: about 1 minute'
+	$(PIP) install -q --no-build-isolation -e '.[mmdet,mmseg,demo,tests]'
+	@touch $@
+
+$(ENV)/.mmups-env: setup.py $(wildcard requirements/*.txt)
+	@$(BIN)/python -c 'import torch, mmcv.ops, mmengine, mmdet, mmseg' || \
+	    { echo 'ENV=$(ENV) must hold torch, mmcv (with ops), mmengine, mmdet and mmsegmentation; leave ENV out to have $(VENV) made' >&2; exit 1; }
+	@echo '== Installing mmups, its demo and its test needs into $(ENV)'
+	$(PIP) install -q --no-build-isolation -e '.[demo,tests]'
+	@touch $@
+
+clean:  ## Remove the environment, the data and the results
+	rm -rf $(VENV) data/digit_scenes data/digit_scenes_14 work_dirs

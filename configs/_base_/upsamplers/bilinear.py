@@ -1,0 +1,2 @@
+# Bilinear interpolation, the baseline of segmentors.
+upsampler = dict(type='Interpolate', mode='bilinear')

@@ -1,0 +1,66 @@
+"""What the command-line tools share: their common arguments, and a runner from them."""
+import argparse
+import os
+from pathlib import Path
+
+import torch
+from mmengine.config import Config, DictAction
+from mmengine.model import revert_sync_batchnorm
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+
+def common_parser(description: str) -> argparse.ArgumentParser:
+    """Parser with the arguments that OpenMMLab users know from every tool."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument('config', help='path of a config, or a name such as '
+                        'mmseg::segformer/segformer_mit-b0_8xb2-160k_ade20k-512x512.py')
+    parser.add_argument('--work-dir', help='where logs, checkpoints and results go (default: '
+                        "the config's, else work_dirs/<name of the config>)")
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={},
+                        help='settings to override, key=value; e.g. model.neck.type=mmups.FPN '
+                        'model.neck.upsampler.type=DySample; lists: key="[a,b]" or key=a,b')
+    parser.add_argument('--seed', type=int, help='random seed (default: the config\'s, else drawn '
+                        'and logged)')
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none',
+                        help='job launcher')
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0,
+                        help='set by older PyTorch launchers')
+    return parser
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """The config that ``args`` name, with their overrides in it.
+
+    Raises:
+        FileNotFoundError: There is no such file; the message says how stock configs are named.
+    """
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    if '::' in args.config:  # mmengine resolves such names in _base_ only
+        cfg = Config.fromstring(f'_base_ = [{args.config!r}]', '.py')
+    elif Path(args.config).is_file():
+        cfg = Config.fromfile(args.config)
+    else:
+        raise FileNotFoundError(f'no config {args.config!r}; give a path, or mmdet::FOLDER/NAME.py '
+                                'or mmseg::FOLDER/NAME.py for a stock one')
+    cfg.launcher = args.launcher
+    cfg.merge_from_dict(args.cfg_options)
+    if args.work_dir is not None:
+        cfg.work_dir = args.work_dir
+    elif cfg.get('work_dir') is None:
+        cfg.work_dir = str(Path('work_dirs') / Path(args.config.split('::')[-1]).stem)
+    if args.seed is not None:
+        cfg.setdefault('randomness', {})['seed'] = args.seed
+    return cfg
+
+
+def build_runner(cfg: Config) -> Runner:
+    """The config's runner, ready to train or test.
+
+    On a machine without a GPU the batch norms that synchronise over GPUs become plain ones: in
+    one process they compute the same.
+    """
+    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    if not torch.cuda.is_available() and not runner.distributed:
+        runner.model = revert_sync_batchnorm(runner.model)
+    return runner

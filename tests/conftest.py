@@ -1,0 +1,29 @@
+"""What all tests share: one thread, a fixed seed, an oracle of bilinear sampling."""
+import math
+
+import pytest
+import torch
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    """Every test draws the same numbers, alone or in any order."""
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def bilinear_at():
+    """Value of maps (..., h, w) at one real position, the border's beyond the border."""
+
+    def value(maps, row, column):
+        h, w = maps.shape[-2:]
+        row, column = row.clamp(0, h - 1), column.clamp(0, w - 1)
+        top, left = math.floor(row), math.floor(column)
+        below, right = min(top + 1, h - 1), min(left + 1, w - 1)
+        v, u = row - top, column - left
+        return ((1 - v) * ((1 - u) * maps[..., top, left] + u * maps[..., top, right])
+                + v * ((1 - u) * maps[..., below, left] + u * maps[..., below, right]))
+
+    return value

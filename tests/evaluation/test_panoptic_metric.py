@@ -1,0 +1,214 @@
+"""mmups.PanopticMetric on two tiny images."""
+import json
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.evaluator import Evaluator
+from mmengine.logging import MMLogger
+from mmengine.registry import DefaultScope
+from mmengine.structures import BaseDataElement, PixelData
+
+from mmups.evaluation import PanopticMetric
+
+# Category ids are neither contiguous nor sorted; labels count them in the order of the json.
+CATEGORIES = [dict(id=7, name='digit', isthing=1), dict(id=3, name='grass', isthing=0),
+              dict(id=90, name='brick', isthing=0)]
+META = dict(classes=('digit', 'grass', 'brick'))
+DIGIT, GRASS, VOID = 0, 1, 3
+# id 300 needs two channels; 7 is a crowd of digits
+TRUTHS = {
+    'a': ([[300, 300, 300, 2, 2, 0]], {300: 7, 2: 3}),
+    'b': ([[2, 2, 2, 2, 7, 7]], {2: 3, 7: 7}),
+}
+# digit: IoU 3/3 (the void pixel is out of the union); grass: 2/2; then grass: 4/5, digit excused
+PREDICTIONS = {
+    'a': [[DIGIT + 1000, DIGIT + 1000, DIGIT + 1000, GRASS, GRASS, DIGIT + 1000]],
+    'b': [[GRASS, GRASS, GRASS, GRASS, GRASS, DIGIT + 2000]],
+}
+
+
+@pytest.fixture
+def config(tmp_path):
+    annotations = []
+    for name, (ids, categories) in TRUTHS.items():
+        ids = np.array(ids)
+        bgr = np.stack([ids >> 16, ids >> 8 & 255, ids & 255], axis=-1).astype(np.uint8)
+        cv2.imwrite(str(tmp_path / f'{name}.png'), bgr)
+        annotations.append(dict(image_id=name, file_name=f'{name}.png', segments_info=[
+            dict(id=i, category_id=c, iscrowd=int(i == 7)) for i, c in categories.items()]))
+    (tmp_path / 'panoptic.json').write_text(json.dumps(dict(
+        images=[dict(id=name, file_name=f'{name}.jpg') for name in TRUTHS],
+        annotations=annotations, categories=CATEGORIES)))
+    return dict(type='mmups.PanopticMetric', ann_file=str(tmp_path / 'panoptic.json'),
+                seg_prefix=str(tmp_path))
+
+
+@pytest.fixture
+def build(config):
+    def make(**kwargs):
+        kwargs = {**config, **kwargs}
+        del kwargs['type']
+        metric = PanopticMetric(**kwargs)
+        metric.dataset_meta = META
+        return metric
+    return make
+
+
+@pytest.fixture
+def logged(monkeypatch):
+    lines = []
+    logger = MMLogger.get_current_instance()
+    monkeypatch.setattr(logger, 'info', lines.append)
+    monkeypatch.setattr(logger, 'warning', lines.append)
+    return lines
+
+
+def sample(name, codes=None):
+    codes = torch.tensor(PREDICTIONS[name] if codes is None else codes, dtype=torch.int32)
+    return dict(img_id=name, pred_panoptic_seg=dict(sem_seg=codes[None]))
+
+
+def test_by_hand(build):
+    metric = build()
+    metric.process({}, [sample('a')])
+    metric.process({}, [sample('b')])
+    grass = 100 * (1 + 4 / 5) / 2
+    assert metric.evaluate(2) == pytest.approx({
+        'coco_panoptic/PQ': (100 + grass) / 2, 'coco_panoptic/SQ': (100 + grass) / 2,
+        'coco_panoptic/RQ': 100, 'coco_panoptic/PQ_th': 100, 'coco_panoptic/SQ_th': 100,
+        'coco_panoptic/RQ_th': 100, 'coco_panoptic/PQ_st': grass, 'coco_panoptic/SQ_st': grass,
+        'coco_panoptic/RQ_st': 100})
+
+
+@pytest.mark.parametrize('scope', ['mmengine', 'mmdet', 'mmseg'])
+def test_from_config_in_any_scope(config, scope):
+    with DefaultScope.overwrite_default_scope(scope):
+        evaluator = Evaluator(config)
+    evaluator.dataset_meta = META
+    data = BaseDataElement(metainfo=dict(img_id='a'))
+    data.pred_panoptic_seg = PixelData(sem_seg=torch.tensor([PREDICTIONS['a']]))
+    evaluator.process([data])
+    assert evaluator.evaluate(1)['coco_panoptic/PQ'] == pytest.approx(100)
+
+
+def test_padded_samples_are_dropped(build):
+    """A distributed sampler repeats samples to fill the last batch."""
+    metric = build()
+    metric.process({}, [sample('a'), sample('b'), sample('a', [[VOID] * 6])])
+    assert metric.evaluate(2)['coco_panoptic/RQ'] == pytest.approx(100)
+
+
+@pytest.mark.parametrize('void', [VOID, VOID + 1000, 255])
+def test_void(build, void):
+    prediction = sample('a', [[void] * 3 + [GRASS] * 3])
+    prediction['pred_panoptic_seg']['ignore_index'] = 255
+    before = prediction['pred_panoptic_seg']['sem_seg'].clone()
+    metric = build()
+    metric.process({}, [prediction])
+    assert metric.results[0].tolist() == [[0, 0, 0, 1], [1, 1, 0, 0], [0, 0, 0, 0]]
+    assert torch.equal(prediction['pred_panoptic_seg']['sem_seg'], before)
+
+
+def test_label_0_without_instance_is_no_void(build):
+    metric = build()
+    metric.process({}, [sample('a', [[DIGIT] * 3 + [GRASS] * 3])])
+    assert metric.results[0].tolist() == [[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0]]
+
+
+def test_labels_count_the_classes_in_use(build):
+    """As in mmdet's data set: the order is the json's, whatever the order of the classes."""
+    metric = build()
+    metric.dataset_meta = dict(classes=('brick', 'grass'))
+    metric.process({}, [sample('a', [[2, 2, 2, 0, 0, 0]])])  # grass, and 2 is void
+    assert metric.results[0].tolist() == [[0, 0, 0, 1], [1, 1, 0, 0], [0, 0, 0, 0]]
+
+
+def test_group_that_does_not_occur_is_nan(build, config, tmp_path):
+    content = json.loads((tmp_path / 'panoptic.json').read_text())
+    content['categories'] = [dict(category, isthing=1) for category in CATEGORIES]
+    (tmp_path / 'panoptic.json').write_text(json.dumps(content))
+    metric = build()
+    metric.process({}, [sample('a')])
+    result = metric.evaluate(1)
+    assert result['coco_panoptic/PQ'] == result['coco_panoptic/PQ_th'] == pytest.approx(100)
+    assert np.isnan(result['coco_panoptic/PQ_st'])
+
+
+@pytest.mark.parametrize('classwise', [False, True])
+def test_table(build, logged, classwise):
+    metric = build(classwise=classwise)
+    metric.process({}, [sample('a'), sample('b')])
+    metric.evaluate(2)
+    assert len(logged) == 1
+    rows = [line.split() for line in logged[0].splitlines()[1:]]
+    expected = [['PQ', 'SQ', 'RQ'], ['All', '(2)', '95.00', '95.00', '100.00'],
+                ['Things', '(1)', '100.00', '100.00', '100.00'],
+                ['Stuff', '(1)', '90.00', '90.00', '100.00']]
+    classes = [['digit', '100.00', '100.00', '100.00'], ['grass', '90.00', '90.00', '100.00'],
+               ['brick', 'nan', 'nan', 'nan']]
+    assert rows == expected + classes * classwise
+
+
+def test_part_of_the_images_is_announced(build, logged):
+    metric = build()
+    metric.process({}, [sample('a')])
+    metric.evaluate(1)
+    assert 'over 1 of 2 images' in logged[0]
+
+
+def test_missing_prediction(build):
+    with pytest.raises(ValueError, match=r"image 'a': .* no prediction, its keys are \['img_id'\]"):
+        build().process({}, [dict(img_id='a')])
+
+
+def test_unknown_image(build):
+    with pytest.raises(ValueError, match=r"panoptic\.json has no annotation of image 'z'"):
+        build().process({}, [dict(sample('a'), img_id='z')])
+
+
+@pytest.mark.parametrize('content', [b'', b'no png'], ids=['empty', 'text'])
+def test_unreadable_png(build, tmp_path, content):
+    (tmp_path / 'b.png').write_bytes(content)
+    with pytest.raises(ValueError, match=r"image 'b': .*b\.png is not an image"):
+        build().process({}, [sample('b')])
+
+
+def test_missing_png(build, tmp_path):
+    (tmp_path / 'b.png').unlink()
+    with pytest.raises(FileNotFoundError, match=r'b\.png'):
+        build().process({}, [sample('b')])
+
+
+def test_prediction_of_another_size(build):
+    with pytest.raises(ValueError, match=r"image 'a': .*\(1, 2\) and ground truth \(1, 6\)"):
+        build().process({}, [sample('a', [[0, 0]])])
+
+
+def test_label_out_of_range(build):
+    with pytest.raises(ValueError, match=r"image 'a': predicted label 9, expected 0 \.\. 2"):
+        build().process({}, [sample('a', [[9] * 6])])
+
+
+def test_class_that_the_json_lacks(build):
+    metric = build()
+    metric.dataset_meta = dict(classes=('digit', 'sky'))
+    with pytest.raises(ValueError, match=r"panoptic\.json lacks the classes \{'sky'\}"):
+        metric.process({}, [sample('a')])
+
+
+def test_category_that_the_json_lacks(build):
+    metric = build()
+    metric.categories = CATEGORIES[:1]
+    metric.dataset_meta = dict(classes=('digit', ))
+    with pytest.raises(ValueError, match=r'panoptic\.json has no category of id \[3\]'):
+        metric.process({}, [sample('a', [[0] * 6])])
+
+
+def test_imports_no_host():
+    code = ('import sys; sys.modules.update(mmdet=None, mmseg=None, mmcv=None); '
+            'import mmups.evaluation')
+    subprocess.run([sys.executable, '-c', code], check=True, timeout=120)

@@ -1,0 +1,189 @@
+"""Panoptic quality: cases counted by hand, the COCO reference and torchmetrics as oracles."""
+from collections import defaultdict
+from importlib.util import find_spec
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+
+from mmups.evaluation import class_quality, ids_from_rgb, match_segments, mean_quality
+
+# A picture is one row of pixels: '.' is void, a letter a segment. a-f are things of category 0,
+# s-z stuff of category 1; capitals do not occur.
+ZERO = (0, 0, 0, 0)
+CASES = {  # prediction, ground truth, crowds, (iou, tp, fp, fn) of category 0 and of category 1
+    'perfect': ('aabbss', 'aabbss', '', (2, 2, 0, 0), (1, 1, 0, 0)),
+    'ids are free': ('ddbbtt', 'bbaass', '', (2, 2, 0, 0), (1, 1, 0, 0)),
+    'even merge matches nothing': ('aaaass', 'aabbss', '', (0, 0, 1, 2), (1, 1, 0, 0)),
+    'merge': ('aaaaa', 'aaaab', '', (4 / 5, 1, 0, 1), ZERO),
+    'split': ('aaaab', 'aaaaa', '', (4 / 5, 1, 1, 0), ZERO),
+    'miss': ('aasss', 'aabss', '', (1, 1, 0, 1), (2 / 3, 1, 0, 0)),
+    'predicted void is a miss': ('aa..', 'aabb', '', (1, 1, 0, 1), ZERO),
+    'predicted void stays in the union': ('aa.', 'aaa', '', (2 / 3, 1, 0, 0), ZERO),
+    'void leaves the union': ('aaaaa', 'aaa..', '', (1, 1, 0, 0), ZERO),
+    'void makes the match': ('aaaa', 'aa..', '', (1, 1, 0, 0), ZERO),
+    'mostly void': ('bbbss', '..sss', '', ZERO, (2 / 3, 1, 0, 0)),
+    'half void': ('bbss', '.sss', '', (0, 0, 1, 0), (2 / 3, 1, 0, 0)),
+    'nothing but void': ('aabs', '....', '', ZERO, ZERO),
+    'crowd': ('aabbss', 'ccccss', 'c', ZERO, (1, 1, 0, 0)),
+    'crowd matches nothing': ('cc', 'cc', 'c', ZERO, ZERO),
+    'crowd missed': ('ss.', 'ssc', 'c', ZERO, (1, 1, 0, 0)),
+    'crowd stays in the union': ('aaaa.', 'aaacc', 'c', (3 / 4, 1, 0, 0), ZERO),
+    'half crowd': ('aass', 'csss', 'c', (0, 0, 1, 0), (2 / 3, 1, 0, 0)),
+    'crowd of another category': ('tttss', 'cccss', 'c', ZERO, (1, 1, 1, 0)),
+    'crowd and void together': ('bbbsss', 'c.ssss', 'c', ZERO, (3 / 4, 1, 0, 0)),
+    'two crowds together': ('bbbsss', 'cdssss', 'cd', ZERO, (3 / 4, 1, 0, 0)),
+    'category mismatch': ('ss', 'aa', '', (0, 0, 0, 1), (0, 0, 1, 0)),
+}
+
+
+def picture(letters):
+    """Ids (1, W), and the category of every segment."""
+    ids = np.array([[0 if x == '.' else ord(x) for x in letters]])
+    return ids, {ord(x): int(x >= 's') for x in letters if x != '.'}
+
+
+@pytest.mark.parametrize('case', CASES)
+def test_by_hand(case):
+    prediction, truth, crowds, things, stuff = CASES[case]
+    sums = match_segments(*picture(prediction), *picture(truth), [ord(x) for x in crowds],
+                          num_categories=2)
+    np.testing.assert_allclose(sums, [things, stuff], rtol=1e-12)
+    assert sums.dtype == np.float64
+
+
+def test_true_segment_without_pixels_is_missed():
+    ids, categories = picture('aa')
+    sums = match_segments(ids, categories, ids, {**categories, 5: 0}, num_categories=1)
+    assert sums.tolist() == [[1, 1, 0, 1]]
+
+
+def test_quality_by_hand():
+    sums = np.array([[1.5, 2, 1, 1], [0, 0, 0, 0], [0, 0, 1, 1], [0.9, 1, 0, 0]])
+    quality = class_quality(sums)
+    nan = np.nan
+    np.testing.assert_allclose(
+        quality, [[0.5, 0.75, 2 / 3], [nan] * 3, [0, 0, 0], [0.9, 0.9, 1]], rtol=1e-12)
+    np.testing.assert_allclose(mean_quality(sums), (1.4 / 3, 1.65 / 3, 5 / 9, 3), rtol=1e-12)
+    things = np.array([True, True, False, False])
+    np.testing.assert_allclose(mean_quality(sums, things), (0.5, 0.75, 2 / 3, 1), rtol=1e-12)
+    np.testing.assert_allclose(mean_quality(sums, ~things), (0.45, 0.45, 0.5, 2), rtol=1e-12)
+
+
+@pytest.mark.parametrize('sums', [np.zeros((0, 4)), np.zeros((3, 4))], ids=['none', 'absent'])
+def test_no_category_occurs(sums):
+    assert np.isnan(mean_quality(sums)[:3]).all()
+    assert mean_quality(sums).n == 0
+
+
+def test_images_add_up():
+    left, right = picture('aabbs'), picture('aasss')
+    both = match_segments(*left, *right, num_categories=2)
+    np.testing.assert_array_equal(
+        mean_quality(both + both)[:3], mean_quality(both)[:3])
+
+
+def random_scene(seed, pred_void=True):
+    """Blocks of ids up to 2^24 - 1, shifted and disturbed, with their categories and crowds."""
+    rng = np.random.default_rng(seed)
+    ids = np.append(rng.choice(2**24 - 1, size=9, replace=False) + 1, 0)
+    coarse = rng.integers(0, 10, size=(5, 6))
+    truth = np.kron(ids[coarse], np.ones((4, 5), int))  # (20, 30)
+    prediction = np.roll(truth, rng.integers(0, 2, size=2), axis=(0, 1))
+    noise = rng.random(truth.shape) < 0.15
+    prediction[noise] = rng.choice(ids, size=noise.sum())
+    if not pred_void:
+        prediction[prediction == 0] = ids[0]
+    true_categories = {int(i): k % 4 for k, i in enumerate(ids[:9]) if i in truth}
+    pred_categories = {int(i): k % 4 if rng.random() < 0.8 else int(rng.integers(4))
+                       for k, i in enumerate(ids[:9]) if i in prediction}
+    crowds = {c: i for i, c in true_categories.items() if rng.random() < 0.3}
+    return prediction, pred_categories, truth, true_categories, sorted(crowds.values())
+
+
+@pytest.mark.skipif(not find_spec('mmdet'), reason='mmdet carries the COCO reference')
+@pytest.mark.parametrize('seed', range(20))
+def test_matches_coco_reference(seed, tmp_path, monkeypatch):
+    """mmdet has panopticapi's matching loop; only its counter and its decoder are missing."""
+    from mmdet.evaluation.functional import panoptic_utils
+
+    counter = defaultdict(lambda: SimpleNamespace(iou=0.0, tp=0, fp=0, fn=0))
+    monkeypatch.setattr(panoptic_utils, 'PQStat', lambda: counter)
+    monkeypatch.setattr(panoptic_utils, 'rgb2id',
+                        lambda x: np.array([[r + 256 * (g + 256 * b) for r, g, b in row]
+                                            for row in x.astype(int).tolist()]))
+    prediction, pred_categories, truth, true_categories, crowds = random_scene(seed)
+
+    def annotate(name, ids, categories):
+        bgr = np.stack([ids >> 16, ids >> 8 & 255, ids & 255], axis=-1).astype(np.uint8)
+        cv2.imwrite(str(tmp_path / name), bgr)
+        return dict(image_id=1, file_name=name, segments_info=[
+            dict(id=i, category_id=c, area=int((ids == i).sum()), iscrowd=int(i in crowds))
+            for i, c in categories.items()])
+
+    pair = (annotate('truth.png', truth, true_categories),
+            annotate('prediction.png', prediction, pred_categories))
+    panoptic_utils.pq_compute_single_core(0, [pair], str(tmp_path), str(tmp_path), range(4))
+
+    sums = match_segments(prediction, pred_categories, truth, true_categories, crowds,
+                          num_categories=4)
+    expected = [[counter[c].iou, counter[c].tp, counter[c].fp, counter[c].fn] for c in range(4)]
+    np.testing.assert_allclose(sums, expected, rtol=1e-12)
+    assert sums[:, 1:].sum() > 0
+
+
+@pytest.mark.skipif(not find_spec('torchmetrics'), reason='torchmetrics is the oracle')
+def test_matches_torchmetrics():
+    """Void in the ground truth only: torchmetrics excludes predicted void from the union too."""
+    import torch
+    from torchmetrics.detection import PanopticQuality
+
+    oracle = PanopticQuality(things={0, 1, 2, 3}, stuffs={4}, return_sq_and_rq=True,
+                             return_per_class=True)
+    void = 4  # a stuff category that no segment has stands for it: torchmetrics calls it unknown
+    sums = np.zeros((4, 4))
+    for seed in range(20):
+        prediction, pred_categories, truth, true_categories, _ = random_scene(seed, pred_void=False)
+        sums += match_segments(prediction, pred_categories, truth, true_categories,
+                               num_categories=4)
+        category = np.vectorize({0: void + 1, **true_categories}.get)(truth)
+        oracle.update(
+            torch.from_numpy(np.stack([np.vectorize(pred_categories.get)(prediction), prediction],
+                                      axis=-1))[None],
+            torch.from_numpy(np.stack([category, truth], axis=-1))[None])
+    np.testing.assert_allclose(class_quality(sums), oracle.compute()[:4], rtol=1e-6)
+
+
+@pytest.mark.parametrize('change, message', [
+    (dict(pred_map=np.ones((2, 2), int)), r'\(2, 2\) and ground truth \(1, 3\)'),
+    (dict(pred_map=np.ones((1, 3))), 'prediction map must be integer, got float64'),
+    (dict(pred_map=np.array([[1, 1, 9]])), r'prediction map holds ids without a segment: \[9\]'),
+    (dict(gt_map=np.array([[1, 1, 9]])), r'ground truth map holds ids without a segment: \[9\]'),
+    (dict(pred_categories={1: 0, 2: 0, 8: 1}), r'prediction segments without a pixel: \[8\]'),
+    (dict(pred_categories={0: 0, 1: 0, 2: 1}), r'must be positive \(0 is void\), got 0'),
+    (dict(gt_categories={1: 0, 2: 5}), r'segment 2 has category 5, expected 0 \.\. 1'),
+    (dict(crowd_ids=[7]), r'crowd ids \[7\] are not among'),
+])
+def test_errors(change, message):
+    arguments = dict(pred_map=np.array([[1, 1, 2]]), pred_categories={1: 0, 2: 1},
+                     gt_map=np.array([[1, 1, 2]]), gt_categories={1: 0, 2: 1}, num_categories=2)
+    assert match_segments(**arguments).tolist() == [[1, 1, 0, 0], [1, 1, 0, 0]]
+    with pytest.raises(ValueError, match=message):
+        match_segments(**{**arguments, **change})
+
+
+def test_sums_of_wrong_shape():
+    with pytest.raises(ValueError, match=r'shape \(C, 4\), got \(3,\)'):
+        class_quality(np.zeros(3))
+
+
+def test_ids_from_rgb():
+    rgb = np.array([[[0, 0, 0], [255, 0, 0], [44, 1, 0], [0, 0, 1], [255, 255, 255]]], np.uint8)
+    ids = ids_from_rgb(rgb)
+    assert ids.tolist() == [[0, 255, 300, 65536, 2**24 - 1]]
+    assert ids.dtype == np.int32
+    with pytest.raises(ValueError, match=r'uint8 .* got uint8 \(1, 5\)'):
+        ids_from_rgb(rgb[..., 0])
+    with pytest.raises(ValueError, match='got int64'):
+        ids_from_rgb(rgb.astype(np.int64))

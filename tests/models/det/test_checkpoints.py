@@ -1,0 +1,126 @@
+"""The DySample authors' detection checkpoints load.
+
+Their files are not at hand; the format is put together here from what is public about their code:
+key names, shapes and the layout of ``init_pos``.
+"""
+import pytest
+import torch
+from mmengine.registry import MODELS as ROOT
+from mmengine.runner import load_checkpoint
+from torch import nn
+
+C, IN = 16, [8, 16, 24, 32]
+GROUPS = 4
+
+
+def authors_state(levels, dyscope, scope_bias):
+    """State dict of a detector's neck: convolutions of a pyramid with ``levels`` laterals, and
+    one DySample between each two of them."""
+    generator = torch.Generator().manual_seed(0)
+    state = {}
+
+    def conv(name, inputs, outputs, kernel, bias=True):
+        state[f'neck.{name}.weight'] = torch.randn(outputs, inputs, kernel, kernel,
+                                                   generator=generator)
+        if bias:
+            state[f'neck.{name}.bias'] = torch.randn(outputs, generator=generator)
+
+    for i in range(levels):
+        inputs = (IN + IN[-1:] + [C] * levels)[i]
+        conv(f'lateral_convs.{i}.conv', inputs, C, 1 if i < 4 else 3)
+        conv(f'fpn_convs.{i}.conv', C, C, 3)
+    for i in range(levels - 1):
+        # x of the four sub-pixels, row by row, for each group, then their y
+        x, y = [-0.25, 0.25, -0.25, 0.25], [-0.25, -0.25, 0.25, 0.25]
+        state[f'neck.upsample_modules.{i}.init_pos'] = torch.tensor(
+            x * GROUPS + y * GROUPS).reshape(1, -1, 1, 1)
+        conv(f'upsample_modules.{i}.offset', C, 8 * GROUPS, 1)
+        if dyscope:
+            conv(f'upsample_modules.{i}.scope', C, 8 * GROUPS, 1, bias=scope_bias)
+    return state
+
+
+class Detector(nn.Module):
+    """As much of a detector as the checkpoint has keys for."""
+
+    def __init__(self, **neck):
+        super().__init__()
+        self.neck = ROOT.build(dict(type='mmups.FPN', in_channels=IN, out_channels=C, num_outs=5,
+                                    **neck))
+        self.neck.init_weights()
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    """``checkpoint(state)``: file in the form in which checkpoints are published."""
+    def save(state):
+        path = tmp_path / 'epoch_12.pth'
+        torch.save(dict(meta=dict(cfg='', epoch=12, iter=87960), state_dict=state), path)
+        return str(path)
+    return save
+
+
+@pytest.mark.parametrize('levels', [4, 5], ids=['plain', 'p6'])
+@pytest.mark.parametrize('dyscope, scope_bias', [(False, False), (True, True), (True, False)],
+                         ids=['dysample', 'plus', 'plus-without-bias'])
+@pytest.mark.parametrize('strict', [True, False])
+def test_loads(checkpoint, levels, dyscope, scope_bias, strict):
+    """Every value arrives; a scope without bias has bias zero."""
+    state = authors_state(levels, dyscope, scope_bias)
+    model = Detector(upsampler=dict(type='DySample', groups=GROUPS, dyscope=dyscope),
+                     top_down_extra_levels=levels == 5)
+    for module in model.neck.upsample_modules:
+        if dyscope:  # as after training, so that a bias left behind would show
+            nn.init.ones_(module.scope.bias)
+    load_checkpoint(model, checkpoint(state), strict=strict)
+    loaded = model.state_dict()
+    for key, value in state.items():
+        assert torch.equal(loaded.pop(key), value), key
+    assert loaded.keys() == {f'neck.upsample_modules.{i}.scope.bias' for i in range(levels - 1)
+                             if dyscope and not scope_bias}
+    assert not any(value.any() for value in loaded.values())
+
+
+def test_init_pos_is_the_authors():
+    """Nothing changes by loading theirs, so a checkpoint without it would do as well."""
+    state = authors_state(4, False, False)
+    model = Detector(upsampler=dict(type='DySample', groups=GROUPS))
+    for key in state:
+        if key.endswith('init_pos'):
+            assert torch.equal(model.state_dict()[key], state[key])
+
+
+@pytest.mark.parametrize('levels, needed', [(4, False), (5, True)])
+@pytest.mark.parametrize('strict', [True, False])
+def test_wrong_topology(checkpoint, levels, needed, strict):
+    """The error names the option, and mmengine's lenient loading does not swallow it."""
+    path = checkpoint(authors_state(levels, False, False))
+    model = Detector(upsampler=dict(type='DySample'), top_down_extra_levels=not needed)
+    with pytest.raises(ValueError, match=f'top_down_extra_levels={needed} in the neck'):
+        load_checkpoint(model, path, strict=strict)
+
+
+def test_wrong_topology_as_initialisation(checkpoint):
+    """Nor does ``init_cfg``."""
+    path = checkpoint(authors_state(4, False, False))
+    init_cfg = dict(type='Pretrained', checkpoint=path, prefix='neck.')
+    with pytest.raises(ValueError, match='top_down_extra_levels=False'):
+        Detector(upsampler=dict(type='DySample'), top_down_extra_levels=True, init_cfg=init_cfg)
+
+
+@pytest.mark.parametrize('extra', [False, True])
+def test_partial_checkpoints_are_no_topology(extra):
+    """A state dict without laterals (of a backbone, say) says nothing about the neck."""
+    model = Detector(top_down_extra_levels=extra)
+    missing, unexpected = model.load_state_dict({'backbone.conv1.weight': torch.ones(1)},
+                                                strict=False)
+    assert len(missing) == len(model.state_dict()) and unexpected == ['backbone.conv1.weight']
+
+
+def test_topology_of_norms(checkpoint):
+    """Convolutions tell the topology also where each has a norm behind it."""
+    options = dict(norm_cfg=dict(type='BN'), upsampler=dict(type='DySample'))
+    path = checkpoint(Detector(**options, top_down_extra_levels=True).state_dict())
+    load_checkpoint(Detector(**options, top_down_extra_levels=True), path, strict=True)
+    with pytest.raises(ValueError, match='top_down_extra_levels=True'):
+        load_checkpoint(Detector(**options), path)

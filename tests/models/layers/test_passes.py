@@ -1,0 +1,84 @@
+"""The two ways through a pyramid, on modules that write down what they are given."""
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from mmups.models.layers import climb, top_down
+
+
+class Recorder(nn.Module):
+    """Nearest interpolation to ``size`` that keeps what it was called with."""
+
+    def __init__(self, any_size=False):
+        super().__init__()
+        self.any_size = any_size
+        self.calls = []
+
+    def forward(self, x, guide=None, size=None):
+        self.calls.append((x, guide, tuple(size)))
+        return F.interpolate(x, size=size)
+
+
+@pytest.fixture
+def maps():
+    return [torch.randn(1, 2, n, n + 1) for n in (21, 11, 6, 3)]
+
+
+@pytest.fixture
+def recorders():
+    return lambda count, **kwargs: nn.ModuleList(Recorder(**kwargs) for _ in range(count))
+
+
+def test_top_down(maps, recorders):
+    """Module i takes merged map i+1 to the size of map i, guided by map i as it came in."""
+    modules = recorders(3)
+    merged = top_down(iter(maps), modules)
+    assert len(merged) == 4 and merged[3] is maps[3]
+    for i, module in enumerate(modules):
+        (x, guide, size), = module.calls
+        assert x is merged[i + 1]
+        assert guide is maps[i]
+        assert size == tuple(maps[i].shape[2:])
+        assert torch.equal(merged[i], maps[i] + F.interpolate(x, size=size))
+
+
+def test_top_down_leaves_its_input_alone(maps, recorders):
+    before = [x.clone() for x in maps]
+    merged = top_down(maps, recorders(3))
+    assert all(map(torch.equal, maps, before)) and not torch.equal(merged[0], maps[0])
+
+
+def test_climb(maps, recorders):
+    """0, 1, 2 lift map 3, then 3, 4 lift map 2, and 5 lifts map 1; each rung is guided by the
+    map of the next finer level as it came in, not by what has climbed there before."""
+    modules = recorders(6)
+    lifted = climb(maps, modules)
+    assert [tuple(x.shape[2:]) for x in lifted] == [(21, 22)] * 4
+    assert lifted[0] is maps[0]
+    calls = []
+    for module in modules:
+        (x, guide, size), = module.calls
+        assert size == tuple(guide.shape[2:])
+        calls.append((x, guide))
+    for index, (start, guides) in {0: (3, (2, 1, 0)), 3: (2, (1, 0)), 5: (1, (0, ))}.items():
+        x = maps[start]
+        for (given, guide), level in zip(calls[index:], guides):
+            assert torch.equal(given, x)
+            assert guide is maps[level]
+            x = F.interpolate(x, size=maps[level].shape[2:])
+        assert torch.equal(lifted[start], x)
+
+
+def test_climb_jumps_where_it_can(maps, recorders):
+    """What reaches any size goes there in one step, with the module of its last rung."""
+    modules = recorders(6, any_size=True)
+    lifted = climb(maps, modules)
+    assert [len(module.calls) for module in modules] == [0, 0, 1, 0, 1, 1]
+    assert torch.equal(lifted[3], F.interpolate(maps[3], size=(21, 22)))
+    assert not torch.equal(lifted[3], climb(maps, recorders(6))[3])
+
+
+@pytest.mark.parametrize('function', [climb, top_down])
+def test_one_map(maps, function):
+    assert function(maps[:1], nn.ModuleList()) == maps[:1]

@@ -1,0 +1,105 @@
+"""The cases of everything registered: who registers an upsampler has its contract tested.
+
+A test with the argument ``case`` runs on every registered class, with its default arguments and
+with those in VARIANTS. A class that cannot live with 16 channels gets a row in CHANNELS.
+"""
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from mmups.models import build_upsampler, registered_upsamplers
+from mmups.models.upsamplers import BaseUpsampler
+
+CHANNELS = {'A2U': 32, 'SAPA': 32, 'SAPADeform': 32}  # GroupNorm of 32 groups
+VARIANTS = {
+    'DySample': [dict(dyscope=True), dict(style='pl', groups=8),
+                 dict(style='pl', groups=8, dyscope=True)],
+    'Interpolate': [dict(mode='nearest'), dict(mode='nearest-exact'), dict(mode='bicubic'),
+                    dict(mode='area'), dict(align_corners=True)],
+    'LCTC': [dict(kernel_size=7, small_kernel_size=None), dict(groups=1), dict(init='bilinear')],
+    'Deconv': [dict(kernel_size=4)],
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One upsampler with arguments, in a slot that has a guide of as many channels."""
+
+    name: str
+    args: tuple = ()
+
+    @property
+    def cls(self) -> type:
+        return registered_upsamplers()[self.name]
+
+    @property
+    def channels(self) -> int:
+        return CHANNELS.get(self.name, 16)
+
+    def build(self, scale_factor: int = 2, channels: int = 0, **extra) -> BaseUpsampler:
+        """Skips where the method says that it does not do this scale."""
+        channels = channels or self.channels
+        cfg = dict(self.args, type=self.name, **extra)
+        try:
+            return build_upsampler(cfg, channels, channels, scale_factor)
+        except ValueError as error:
+            if scale_factor == 2 or 'scale_factor' not in str(error):
+                raise
+            return pytest.skip(str(error))
+
+    def inputs(self, n: int = 2, h: int = 5, w: int = 6, scale_factor: int = 2,
+               **kwargs) -> tuple[Tensor, ...]:
+        """x, and the guide of exactly ``scale_factor`` times its size for who needs one."""
+        x = torch.randn(n, self.channels, h, w, **kwargs)
+        if not self.cls.guided:
+            return (x, )
+        return x, torch.randn(n, self.channels, h * scale_factor, w * scale_factor, **kwargs)
+
+    def __str__(self) -> str:
+        return '-'.join([self.name, *(f'{key}={value}' for key, value in self.args)])
+
+
+CASES = [Case(name, tuple(args.items()))
+         for name in registered_upsamplers() for args in [{}, *VARIANTS.get(name, [])]]
+
+
+def pytest_generate_tests(metafunc):
+    if 'case' in metafunc.fixturenames:
+        metafunc.parametrize('case', CASES, ids=str)
+
+
+@pytest.fixture
+def randomise():
+    """Give every parameter a value that matters: initial weights are often zero or tiny."""
+
+    def fill(module: nn.Module, std: float = 0.3) -> nn.Module:
+        for parameter in module.parameters():
+            nn.init.normal_(parameter, std=std)
+        return module
+
+    return fill
+
+
+@pytest.fixture
+def scatter():
+    """Transposed convolution as its definition: every coarse pixel stamps the kernel."""
+
+    def transposed_convolution(x, weight, bias, s, padding, groups=1):
+        n, c, h, w = x.shape
+        k = weight.shape[-1]
+        blocks = weight.reshape(groups, c // groups, -1, k, k)
+        out = {(row, column): bias.expand(n, -1) for row in range(s * h) for column in range(s * w)}
+        for i in range(h):
+            for j in range(w):
+                pixel = x[:, :, i, j].reshape(n, groups, -1)
+                stamp = torch.einsum('ngi,gioab->abngo', pixel, blocks).reshape(k, k, n, -1)
+                for a in range(k):
+                    for b in range(k):
+                        target = s * i + a - padding, s * j + b - padding
+                        if target in out:
+                            out[target] = out[target] + stamp[a, b]
+        return torch.stack(list(out.values()), dim=-1).reshape(n, -1, s * h, s * w)
+
+    return transposed_convolution

@@ -1,0 +1,49 @@
+"""ops.sample_dynamic against a loop over the output pixels."""
+import pytest
+import torch
+
+from mmups.ops import sample_dynamic
+
+
+def sample_by_loop(x, offset, s, groups, bilinear_at):
+    n, c, h, w = x.shape
+    planes = []
+    for image in range(n):
+        for channel in range(c):
+            g = channel // (c // groups)
+            for row in range(s * h):
+                for column in range(s * w):
+                    i, j, a, b = row // s, column // s, row % s, column % s
+                    dx = offset[image, ((0 * groups + g) * s + a) * s + b, i, j]
+                    dy = offset[image, ((1 * groups + g) * s + a) * s + b, i, j]
+                    planes.append(bilinear_at(x[image, channel], i + dy, j + dx))
+    return torch.stack(planes).reshape(n, c, s * h, s * w)
+
+
+@pytest.mark.parametrize('s', [1, 2, 3])
+@pytest.mark.parametrize('groups', [1, 2])
+def test_equals_loop_forward_and_backward(s, groups, bilinear_at):
+    """Offsets of several pixels: many points lie beyond the border, on each side."""
+    x = torch.randn(2, 2, 3, 4, dtype=torch.float64, requires_grad=True)
+    offset = (2 * torch.randn(2, 2 * groups * s * s, 3, 4, dtype=torch.float64)).requires_grad_()
+    out = sample_dynamic(x, offset, s, groups)
+    expected = sample_by_loop(x, offset, s, groups, bilinear_at)
+    torch.testing.assert_close(out, expected, rtol=0, atol=1e-12)
+    upstream = torch.randn_like(out)
+    for got, want in zip(torch.autograd.grad(out, (x, offset), upstream),
+                         torch.autograd.grad(expected, (x, offset), upstream)):
+        torch.testing.assert_close(got, want, rtol=0, atol=1e-11)
+
+
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+def test_half_precision_costs_one_rounding(dtype):
+    """Positions are float32: on 1024 columns only the output's own rounding is left."""
+    x = torch.randn(1, 2, 3, 1024).to(dtype)
+    offset = torch.randn(1, 8, 3, 1024).to(dtype)
+    out = sample_dynamic(x, offset)
+    exact = sample_dynamic(x.double(), offset.double())
+    assert out.dtype == dtype
+    # Half a step of the format, plus float32's error in a position times the steepest slope.
+    slope = (x.double().amax() - x.double().amin()).item()
+    tolerance = exact.abs() * torch.finfo(dtype).eps / 2 + 4 * 1024 * 2**-24 * slope
+    assert ((out.double() - exact).abs() <= tolerance).all()

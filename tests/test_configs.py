@@ -1,0 +1,324 @@
+"""Every config parses; those of the papers build, count, train a step and predict."""
+import argparse
+import re
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config, DictAction
+from mmengine.model import revert_sync_batchnorm
+from mmengine.registry import MODELS
+
+from mmups.models.upsamplers import BaseUpsampler, build_upsampler
+
+CONFIGS = Path(__file__).parents[1] / 'configs'
+FRAGMENTS = sorted(CONFIGS.glob('_base_/upsamplers/*.py'))
+MODEL_CONFIGS = sorted(path for path in CONFIGS.glob('*/*.py') if path.parent.name != '_base_')
+#: DigitScenes' configs are trained and tested by other tests.
+PAPER_CONFIGS = [path for path in MODEL_CONFIGS if 'digit-scenes' not in path.name]
+
+# Preset -> type and arguments.
+PRESETS = {
+    'nearest': dict(type='Interpolate', mode='nearest'),
+    'bilinear': dict(type='Interpolate', mode='bilinear'),
+    'deconv': dict(type='Deconv', kernel_size=3),
+    'pixel-shuffle': dict(type='PixelShuffle', kernel_size=3),
+    'dysample': dict(type='DySample', style='lp', groups=4, dyscope=False),
+    'dysample-plus': dict(type='DySample', style='lp', groups=4, dyscope=True),
+    'dysample-s': dict(type='DySample', style='pl', groups=8, dyscope=False),
+    'dysample-s-plus': dict(type='DySample', style='pl', groups=8, dyscope=True),
+    'lctc-7': dict(type='LCTC', kernel_size=7, small_kernel_size=None),
+    'lctc-7-3': dict(type='LCTC', kernel_size=7, small_kernel_size=3),
+    'lctc-11': dict(type='LCTC', kernel_size=11, small_kernel_size=None),
+    'lctc-11-3': dict(type='LCTC', kernel_size=11, small_kernel_size=3),
+    'lctc-31-3': dict(type='LCTC', kernel_size=31, small_kernel_size=3),
+}
+# Preset -> parameters and, as the papers count them, weights without biases, of one at C = 256.
+PARAMETERS = {
+    'nearest': (0, 0), 'bilinear': (0, 0), 'deconv': (590080, 589824),
+    'pixel-shuffle': (2360320, 2359296), 'dysample': (8224, 8192),
+    'dysample-plus': (16448, 16384), 'dysample-s': (1040, 1024), 'dysample-s-plus': (2080, 2048),
+    'lctc-7': (256 * 50, 256 * 49), 'lctc-7-3': (256 * 60, 256 * 58),
+    'lctc-11': (256 * 122, 256 * 121), 'lctc-11-3': (256 * 132, 256 * 130),
+    'lctc-31-3': (256 * 972, 256 * 970),
+}
+# Weights that the DySample paper counts for 6 upsamplers in SegFormer, 4 in Faster R-CNN (with P6)
+# and 3 in Panoptic FPN; printed as 49.2K, 32.7K and so on, 98,304 as 0.1M.
+PAPER = {
+    ('dysample', 6): 49152, ('dysample', 4): 32768, ('dysample', 3): 24576,
+    ('dysample-plus', 6): 98304, ('dysample-plus', 4): 65536, ('dysample-plus', 3): 49152,
+    ('dysample-s', 6): 6144, ('dysample-s', 4): 4096, ('dysample-s', 3): 3072,
+    ('dysample-s-plus', 6): 12288, ('dysample-s-plus', 4): 8192, ('dysample-s-plus', 3): 6144,
+}
+# Stem of a config before its upsampler -> slot, number of upsamplers, parameters of the baseline.
+R101 = 18992128  # parameters of ResNet-101 more than of ResNet-50
+BASELINES = {
+    'segformer_mit-b1_': ('decode_head', 6, 13716822),
+    'faster-rcnn_r50_fpn-': ('neck', 3, 41753056),
+    'faster-rcnn_r50_fpn-p6-': ('neck', 4, 47061984),
+    'faster-rcnn_r101_fpn-': ('neck', 3, 41753056 + R101),
+    'mask-rcnn_r50_fpn-': ('neck', 3, 44396336),
+    'mask-rcnn_r50_fpn-p6-': ('neck', 4, 44396336 + 47061984 - 41753056),
+    'mask-rcnn_r101_fpn-': ('neck', 3, 44396336 + R101),
+    'panoptic-fpn_r50_fpn-': ('neck', 3, 46027110),
+    'panoptic-fpn_r101_fpn-': ('neck', 3, 46027110 + R101),
+}
+
+
+def parts(path):
+    """Stem before the upsampler, its preset, and the rest of the name."""
+    presets = '|'.join(sorted(PRESETS, key=len, reverse=True))
+    return re.fullmatch(f'(.*?[_-])({presets})(_.*)', path.stem).groups()
+
+
+def require_host(cfg):
+    pytest.importorskip('mmseg' if 'decode_head' in cfg.model else 'mmdet')
+
+
+def offline(cfg):
+    """The model's config without pretrained weights, in place."""
+    if isinstance(cfg, dict):
+        for key, value in list(cfg.items()):
+            if key == 'pretrained' or (key == 'init_cfg' and 'Pretrained' in str(value)):
+                cfg[key] = None
+            else:
+                offline(value)
+    elif isinstance(cfg, (list, tuple)):
+        for value in cfg:
+            offline(value)
+    return cfg
+
+
+def upsamplers_of(model):
+    return [m for m in model.modules() if isinstance(m, BaseUpsampler)]
+
+
+def count(model):
+    return sum(p.numel() for p in model.parameters())
+
+
+# --- all configs ---------------------------------------------------------------------------------
+
+
+def test_base_names_are_unique():
+    """mim looks configs up by their base names."""
+    names = Counter(path.name for path in CONFIGS.rglob('*.py'))
+    assert [name for name, n in names.items() if n > 1] == []
+
+
+def test_the_papers_experiments_are_there():
+    """DySample's four variants in every model, LCTC's pair of kernels for two hosts and
+    SegFormer, the papers' pyramid for two detectors."""
+    dysample = {'dysample', 'dysample-plus', 'dysample-s', 'dysample-s-plus'}
+    lctc = {'lctc-7-3', 'lctc-11-3'}
+    found = {}
+    for path in PAPER_CONFIGS:
+        stem, preset, _ = parts(path)
+        found.setdefault(stem, set()).add(preset)
+    for stem in BASELINES:
+        expected = {'dysample', 'dysample-plus'} if stem.endswith('-p6-') else set(dysample)
+        if stem in ('segformer_mit-b1_', 'mask-rcnn_r50_fpn-', 'panoptic-fpn_r50_fpn-'):
+            expected |= lctc
+        assert found[stem] >= expected
+
+
+@pytest.mark.parametrize('path', MODEL_CONFIGS, ids=lambda path: path.stem)
+def test_parses(path):
+    """With the slot under its prefixed name, and without keys that a plugin does not need."""
+    cfg = Config.fromfile(path)
+    text = path.read_text()
+    assert "type='mmups." in text
+    assert 'custom_imports' not in text and cfg.get('default_scope') != 'mmups'
+    Config.fromstring(cfg.pretty_text, '.py')
+
+
+@pytest.mark.parametrize('path', FRAGMENTS, ids=lambda path: path.stem)
+def test_fragment(path):
+    """One variable, explained in a comment or a docstring, that builds on 256 channels."""
+    cfg = Config.fromfile(path)
+    assert list(cfg.keys()) == ['upsampler']
+    assert path.read_text().startswith(('#', '"""'))
+    module = build_upsampler(cfg.upsampler, 256, guide_channels=256)
+    assert type(module).__name__ == cfg.upsampler.type
+
+
+@pytest.mark.parametrize('name', PRESETS)
+def test_preset(name):
+    """Arguments and size of the papers' variants."""
+    cfg = Config.fromfile(CONFIGS / f'_base_/upsamplers/{name}.py').upsampler
+    assert cfg.to_dict() == PRESETS[name]
+    module = build_upsampler(cfg, 256)
+    assert count(module) == PARAMETERS[name][0]
+    assert sum(p.numel() for p in module.parameters() if p.dim() > 1) == PARAMETERS[name][1]
+
+
+@pytest.mark.parametrize('preset, number', PAPER, ids=str)
+def test_the_papers_numbers(preset, number):
+    assert number * PARAMETERS[preset][1] == PAPER[preset, number]
+
+
+# --- the papers' models --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('path', PAPER_CONFIGS, ids=lambda path: path.stem)
+def test_differs_from_stock_in_the_slot_only(path):
+    """A comparison with the stock config's number is one of upsamplers, and where it is not
+    (P6), the name says so."""
+    stem, preset, rest = parts(path)
+    slot = BASELINES[stem][0]
+    cfg = Config.fromfile(path)
+    require_host(cfg)
+    p6 = stem.endswith('-p6-')
+    folder = path.parent.name
+    stock = f'{stem.replace("-p6-", "-").strip("-_")}{rest}'
+    host = 'mmseg' if slot == 'decode_head' else 'mmdet'
+    expected = Config.fromstring(f"_base_ = ['{host}::{folder}/{stock}.py']", '.py')
+    expected.upsampler = PRESETS[preset]
+    expected.model[slot].type = f'mmups.{expected.model[slot].type}'
+    expected.model[slot].upsampler = PRESETS[preset]
+    if p6:
+        expected.model[slot].top_down_extra_levels = True
+        expected.model.data_preprocessor.pad_size_divisor = 64
+    assert cfg.to_dict() == expected.to_dict()
+
+
+def build(path, upsampler=None):
+    """The model of a config without downloads, cut down to few RoIs and small images."""
+    cfg = Config.fromfile(path)
+    require_host(cfg)
+    model = offline(cfg.model)
+    if 'rpn_head' in model:
+        for part in (model.train_cfg.rpn_proposal, model.test_cfg.rpn):
+            part.update(nms_pre=50, max_per_img=20)
+        model.train_cfg.rcnn.sampler.num = 16
+        model.test_cfg.rcnn.max_per_img = 5
+    else:
+        model.data_preprocessor.size = (64, 64)
+    if upsampler is not None:
+        model[BASELINES[parts(path)[0]][0]].upsampler = upsampler
+    torch.manual_seed(0)
+    return revert_sync_batchnorm(MODELS.build(model))
+
+
+@pytest.mark.parametrize('path', PAPER_CONFIGS, ids=lambda path: path.stem)
+def test_parameters(path):
+    """The upsamplers in their slot add the papers' numbers to the stock model's."""
+    stem, preset, _ = parts(path)
+    slot, number, baseline = BASELINES[stem]
+    model = build(path)
+    modules = upsamplers_of(model)
+    assert modules == list(model.get_submodule(f'{slot}.upsample_modules'))
+    assert [type(m).__name__ for m in modules] == [PRESETS[preset]['type']] * number
+    assert {m.in_channels for m in modules} == {256} and {m.scale_factor for m in modules} == {2}
+    added, weights = PARAMETERS[preset]
+    assert sum(map(count, modules)) == number * added
+    assert sum(p.numel() for m in modules for p in m.parameters() if p.dim() > 1) == (
+        number * weights)
+    assert count(model) == baseline + number * added
+
+
+@pytest.mark.parametrize('stem', [stem for stem in BASELINES if 'r101' not in stem])
+def test_baseline_parameters(stem):
+    """With interpolation in the slot the model has the stock model's size."""
+    _, number, baseline = BASELINES[stem]
+    path = next(path for path in PAPER_CONFIGS if parts(path)[0] == stem)
+    model = build(path, dict(mode='nearest'))
+    assert len(upsamplers_of(model)) == number
+    assert count(model) == baseline
+
+
+def batch_of(model):
+    if hasattr(model, 'decode_head'):
+        from mmengine.structures import PixelData
+        from mmseg.structures import SegDataSample
+        sample = SegDataSample(metainfo=dict(ori_shape=(64, 64), img_shape=(64, 64)),
+                               gt_sem_seg=PixelData(data=torch.randint(0, 150, (1, 64, 64))))
+        images = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
+        return dict(inputs=list(images), data_samples=[sample] * 2)
+    from mmdet.testing import demo_mm_inputs
+    return demo_mm_inputs(1, (3, 128, 160), num_items=[3], num_classes=80, with_mask=True,
+                          with_semantic=True)
+
+
+def light(path):
+    """The deep ones but one run with the slow tests."""
+    deep = '_r101_' in path.name and not path.name.startswith('mask-rcnn_r101_fpn-dysample_')
+    return pytest.param(path, marks=[pytest.mark.slow] if deep else [], id=path.stem)
+
+
+@pytest.mark.parametrize('path', map(light, PAPER_CONFIGS))
+def test_trains_and_predicts(path):
+    """Finite losses; the upsamplers start as their paper says; every parameter that is to learn
+    has a gradient; one prediction."""
+    model = build(path).train()
+    model.init_weights()
+    modules = upsamplers_of(model)
+    for module in modules:
+        if hasattr(module, 'offset'):
+            assert module.offset.weight.std().item() == pytest.approx(0.001, rel=0.1)
+    loss, values = model.parse_losses(
+        model(**model.data_preprocessor(batch_of(model), True), mode='loss'))
+    loss.backward()
+    assert all(value.isfinite() for value in values.values())
+    assert [key for key, p in model.named_parameters() if p.requires_grad and p.grad is None] == []
+    assert all(p.grad.isfinite().all() for m in modules for p in m.parameters())
+    assert all(any(p.grad.any() for p in m.parameters()) for m in modules)
+
+    with torch.no_grad():
+        result = model.eval().test_step(batch_of(model))[0]
+    if 'pred_sem_seg' in result:
+        assert result.pred_sem_seg.shape == (64, 64)
+    elif 'panoptic' in path.name:
+        assert result.pred_panoptic_seg.sem_seg.dim() == 3
+    else:
+        assert result.pred_instances.bboxes.shape[1] == 4
+        assert ('masks' in result.pred_instances) == ('mask-rcnn' in path.name)
+
+
+# --- other ways to the same ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('options, upsampler', [
+    (['upsampler.type=DySample'], dict(style='lp', groups=4)),
+    (['upsampler.type=DySample', 'upsampler.style=pl', 'upsampler.groups=8'],
+     dict(style='pl', groups=8)),
+    (['upsampler.type=LCTC', 'upsampler.small_kernel_size=None'], dict(small=None)),
+])
+def test_command_line(options, upsampler):
+    """A stock config and ``--cfg-options``, which reads numbers and None out of text."""
+    pytest.importorskip('mmdet')
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
+    args = parser.parse_args(['--cfg-options', 'model.neck.type=mmups.FPN',
+                              *(f'model.neck.{option}' for option in options)])
+    cfg = Config.fromstring("_base_ = ['mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py']", '.py')
+    cfg.merge_from_dict(args.cfg_options)
+    model = MODELS.build(offline(cfg.model))
+    assert len(model.neck.upsample_modules) == 3
+    for module in model.neck.upsample_modules:
+        assert {key: getattr(module, key) for key in upsampler} == upsampler
+
+
+@pytest.mark.parametrize('name', [None, 'lctc-7-3', 'nearest'])
+def test_sweep(name, tmp_path, monkeypatch):
+    """The environment variable chooses the fragment."""
+    shutil.copytree(CONFIGS / '_base_/upsamplers', tmp_path / '_base_/upsamplers')
+    path = tmp_path / 'segformer' / 'sweep.py'
+    path.parent.mkdir()
+    path.write_text("""_base_ = [
+    'mmseg::segformer/segformer_mit-b0_8xb2-160k_ade20k-512x512.py',
+    '../_base_/upsamplers/{{$UPSAMPLER:dysample}}.py'
+]
+model = dict(decode_head=dict(type='mmups.SegformerHead', upsampler=_base_.upsampler))
+""")
+    pytest.importorskip('mmseg')
+    if name is None:
+        monkeypatch.delenv('UPSAMPLER', raising=False)
+    else:
+        monkeypatch.setenv('UPSAMPLER', name)
+    cfg = Config.fromfile(path)
+    assert cfg.model.decode_head.upsampler.to_dict() == PRESETS[name or 'dysample']
+    head = MODELS.build(cfg.model.decode_head)
+    assert len(head.upsample_modules) == 6

@@ -1,0 +1,159 @@
+"""What holds of the installed package: laziness, prefixes, absent hosts. In fresh interpreters."""
+import ast
+import os
+import re
+import subprocess
+import sys
+from importlib.metadata import requires, version
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+#: Lets a fresh interpreter look as if packages were not installed.
+BLOCKER = '''
+import importlib.util, sys
+from importlib.abc import MetaPathFinder
+
+class Blocker(MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.split('.')[0] in {blocked!r}:
+            raise ModuleNotFoundError(f'No module named {{name!r}}', name=name)
+
+sys.meta_path.insert(0, Blocker())
+real = importlib.util.find_spec
+importlib.util.find_spec = lambda name, package=None: (
+    None if name.split('.')[0] in {blocked!r} else real(name, package))
+'''
+
+
+def run(code, blocked=()):
+    """Run code in a fresh interpreter; returns what it printed last."""
+    env = dict(os.environ, OMP_NUM_THREADS='1', PYTHONWARNINGS='ignore')
+    prelude = BLOCKER.format(blocked=set(blocked)) if blocked else ''
+    result = subprocess.run([sys.executable, '-c', prelude + code], env=env, cwd=ROOT, text=True,
+                            capture_output=True, timeout=300)
+    assert result.returncode == 0, result.stderr[-3000:]
+    return result.stdout.strip().splitlines()[-1]
+
+
+def test_import_is_light():
+    code = ('import sys, mmups; '
+            'heavy = {"torch", "mmengine", "mmcv", "mmdet", "mmseg", "numpy"} & set(sys.modules); '
+            'print(sorted(heavy))')
+    assert run(code) == '[]'
+
+
+def test_registry_imports_no_host():
+    code = ('import sys, mmups.registry; '
+            'print(sorted({"mmcv", "mmdet", "mmseg"} & set(sys.modules)))')
+    assert run(code) == '[]'
+
+
+@pytest.mark.parametrize('host', ['mmengine', 'mmdet', 'mmseg'])
+def test_prefixed_type_builds_from_a_foreign_registry(host):
+    """No import of mmups, no custom_imports: the prefix is enough, in any default scope."""
+    pytest.importorskip(host)
+    code = f'''
+import sys
+from mmengine.registry import init_default_scope
+from {host}.registry import MODELS
+assert not any(name.split('.')[0] == 'mmups' for name in sys.modules)
+up = MODELS.build(dict(type='mmups.DySample', in_channels=16))
+init_default_scope({host!r})
+other = MODELS.build(dict(type='mmups.LCTC', in_channels=16))
+print(type(up).__module__, type(up).__name__, type(other).__name__)
+'''
+    assert run(code) == 'mmups.models.upsamplers.dysample DySample LCTC'
+
+
+def test_works_without_hosts():
+    code = '''
+import sys
+import torch
+from mmengine.registry import MODELS
+from mmups.models import build_upsampler
+up = MODELS.build(dict(type='mmups.DySample', in_channels=16))
+slot = build_upsampler(dict(type='LCTC'), 16)
+assert not {'mmdet', 'mmseg', 'mmcv'} & set(sys.modules)
+print(tuple(slot(up(torch.randn(1, 16, 3, 4))).shape))
+'''
+    assert run(code, blocked=('mmdet', 'mmseg', 'mmcv')) == '(1, 16, 12, 16)'
+
+
+def test_slots_of_absent_hosts_say_what_to_install():
+    code = '''
+from mmengine.registry import MODELS
+from mmups.models import SLOTS
+for host, (_, names) in SLOTS.items():
+    for name in names:
+        try:
+            MODELS.build(dict(type=f'mmups.{name}', in_channels=16, upsampler=dict(mode='nearest')))
+        except ImportError as error:
+            assert f'mmups.{name} extends {host}, which is not installed' in str(error), error
+            assert f'pip install "mmups[{host}]"' in str(error), error
+        else:
+            raise AssertionError(name)
+print(sum(len(names) for _, names in SLOTS.values()))
+'''
+    assert int(run(code, blocked=('mmdet', 'mmseg', 'mmcv'))) >= 4
+
+
+@pytest.mark.parametrize(('host', 'absent', 'real', 'stub'), [
+    ('mmdet', 'mmseg', 'FPN', 'SegformerHead'), ('mmseg', 'mmdet', 'SegformerHead', 'FPN')])
+def test_one_host_without_the_other(host, absent, real, stub):
+    """The slots of the host that is there are the real ones."""
+    pytest.importorskip(host)
+    code = f'''
+from mmups.registry import MODELS
+print(MODELS.get({real!r}).__module__, MODELS.get({stub!r}).__qualname__)
+'''
+    module, name = run(code, blocked=(absent, )).split()
+    assert module.startswith('mmups.models.')
+    assert 'missing' in name
+
+
+def test_slots_table_equals_what_is_registered():
+    """Names of absent hosts' slots cannot be read from their modules, so they are written down."""
+    pytest.importorskip('mmdet')
+    pytest.importorskip('mmseg')
+    from mmups.models import SLOTS
+    from mmups.registry import MODELS
+    MODELS.import_from_location()
+    for host, (module, names) in SLOTS.items():
+        registered = {name for name, cls in MODELS.module_dict.items()
+                      if cls.__module__.startswith(f'{module}.')}
+        assert registered == set(names), host
+
+
+def test_version_is_the_installed_one():
+    import mmups
+    assert version('mmups') == mmups.__version__
+    assert re.fullmatch(r'\d+\.\d+\.\d+', mmups.__version__)
+
+
+def setup_extras():
+    """EXTRAS of setup.py, read without running it."""
+    for node in ast.parse((ROOT / 'setup.py').read_text(encoding='utf-8')).body:
+        if isinstance(node, ast.Assign) and node.targets[0].id == 'EXTRAS':
+            return ast.literal_eval(node.value)
+    raise AssertionError('setup.py has no EXTRAS')
+
+
+def test_extras_exist_and_hosts_are_extras():
+    from mmups.models import SLOTS
+    extras = setup_extras()
+    assert set(SLOTS) <= set(extras)  # what the messages above tell people to install
+    for name in (*extras, 'runtime'):
+        assert (ROOT / 'requirements' / f'{name}.txt').read_text().split(), name
+    for name in ('mmdet', 'mmsegmentation', 'mmcv', 'mmengine'):
+        hard = [line for line in requires('mmups') or () if re.match(rf'{name}\b', line)]
+        assert all('extra ==' in line for line in hard), f'{name} must not be a hard requirement'
+
+
+@pytest.mark.parametrize(('extra', 'package'), [('mmdet', 'mmdet'), ('mmseg', 'mmsegmentation')])
+def test_extra_of_a_host_installs_the_host(extra, package):
+    lines = (ROOT / 'requirements' / f'{extra}.txt').read_text().split()
+    names = {re.match(r'[\w-]+', line).group() for line in lines}
+    assert {package, 'mmcv', 'mmengine'} <= names

@@ -1,0 +1,75 @@
+"""The README cannot drift from the package."""
+import re
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+from mmups.models import build_upsampler, registered_upsamplers
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / 'README.md').read_text(encoding='utf-8')
+
+
+def table_rows():
+    """Cells of the rows of the table of upsamplers."""
+    section = README.split('## Upsamplers')[1].split('\n## ')[0]
+    rows = [[cell.strip() for cell in line.strip('|').split('|')]
+            for line in section.splitlines() if line.startswith('| `')]
+    return {row[0].strip('`'): row for row in rows}
+
+
+def test_table_lists_what_is_registered():
+    assert sorted(table_rows()) == sorted(registered_upsamplers())
+
+
+@pytest.mark.parametrize('name', sorted(registered_upsamplers()))
+def test_table_row(name):
+    """Presets of a row exist and are of its type, together they are all of its presets, and its
+    parameter count is that of 256 channels."""
+    _, presets, guide, parameters, *_ = table_rows()[name]
+    cls = registered_upsamplers()[name]
+    assert guide == ('yes' if cls.guided else 'no')
+    fragments = {path.stem: Config.fromfile(path).upsampler
+                 for path in (ROOT / 'configs/_base_/upsamplers').glob('*.py')}
+    expected = {stem for stem, cfg in fragments.items() if cfg.get('type', 'Interpolate') == name}
+    assert set(re.findall(r'`([\w-]+)`', presets)) == expected
+    module = build_upsampler(dict(type=name), 256, guide_channels=256)
+    assert int(parameters.replace(',', '')) == sum(p.numel() for p in module.parameters())
+
+
+def test_files_and_configs_named_exist():
+    """Every path of the repository that the README names is there."""
+    for name in re.findall(r'(?:configs|tools|docs)/[\w./-]+\.(?:py|sh|md|png|jpg)', README):
+        assert (ROOT / name).exists(), name
+
+
+def test_four_line_config_builds(tmp_path):
+    """The README's first config, word for word, is a Mask R-CNN with three DySamples."""
+    pytest.importorskip('mmdet')
+    from mmdet.registry import MODELS
+    from mmengine.registry import init_default_scope
+    block = next(b for b in re.findall(r'```python\n(.*?)```', README, re.S) if '_base_' in b)
+    assert len([line for line in block.splitlines() if line and not line.startswith('#')]) <= 4
+    path = tmp_path / 'config.py'
+    path.write_text(block)
+    cfg = Config.fromfile(path)
+    init_default_scope('mmdet')
+    neck = MODELS.build(cfg.model.neck)
+    assert [type(m).__name__ for m in neck.upsample_modules] == ['DySample'] * 3
+
+
+def test_own_upsampler_example():
+    """The README's example of an upsampler of one's own runs and keeps the contract."""
+    torch = pytest.importorskip('torch')
+    block = next(b for b in re.findall(r'```python\n(.*?)```', README, re.S)
+                 if 'BaseUpsampler' in b)
+    namespace = {}
+    exec(block, namespace)
+    try:
+        module = build_upsampler(dict(type='NearestBlur'), 8)
+        x = torch.randn(2, 8, 5, 7)
+        assert module(x, size=(9, 13)).shape == (2, 8, 9, 13)
+    finally:
+        from mmups.registry import MODELS
+        MODELS.module_dict.pop('NearestBlur')

@@ -1,0 +1,26 @@
+"""Draw scenes of a segmentation config's test set: image, ground truth, prediction."""
+from mmups.engine.cli import build_runner, common_parser, load_config
+from mmups.engine.predict import predict_segmentations
+from mmups.visualization import draw_sheet
+
+
+def parse_args():
+    parser = common_parser(__doc__)
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('--out', help='picture to write (default: <work-dir>/sheet.png)')
+    parser.add_argument('--num', type=int, default=12, help='number of scenes (default: 12)')
+    return parser.parse_args()
+
+
+def main():
+    args = parse_args()
+    cfg = load_config(args)
+    cfg.load_from = args.checkpoint
+    scenes, meta = predict_segmentations(build_runner(cfg), args.num)
+    out = draw_sheet(scenes, meta['classes'], meta['palette'],
+                     args.out or f'{cfg.work_dir}/sheet.png')
+    print(f'{len(scenes)} scenes drawn in {out}')
+
+
+if __name__ == '__main__':
+    main()
