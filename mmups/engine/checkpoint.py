@@ -2,18 +2,25 @@
 import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
+from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
+
+#: The functions that mmengine stores by reference: of each log history, and of one schedule.
+FUNCTIONS = {
+    HistoryBuffer: ('min', 'max', 'current', 'mean'),
+    OneCycleParamScheduler: ('_annealing_cos', '_annealing_linear'),
+}
 
 
-def _statistic(cls: type, name: str):
-    """What ``getattr`` may do in a checkpoint: fetch a statistic of :class:`HistoryBuffer`.
+def _getattr(owner: type, name: str):
+    """What ``getattr`` may do in a checkpoint: pickle writes a function of a class as a call of it.
 
-    mmengine pickles the functions min, max, mean and current of each log history by reference,
-    and pickle writes such a reference as a call of ``getattr``.
+    Raises:
+        ValueError: Anything but one of :data:`FUNCTIONS`.
     """
-    if cls is not HistoryBuffer or name not in HistoryBuffer._statistics_methods:
-        raise ValueError(f'a checkpoint may not fetch {name!r} of {cls!r}; it was not written by '
-                         'mmengine, or registers statistics of its own')
-    return HistoryBuffer._statistics_methods[name]
+    if name not in FUNCTIONS.get(owner, ()):
+        raise ValueError(f'a checkpoint may not fetch {name!r} of {owner!r}; it was not written by '
+                         'mmengine, or with additions to it')
+    return getattr(owner, name)
 
 
 def allow_training_state() -> None:
@@ -21,13 +28,12 @@ def allow_training_state() -> None:
 
     PyTorch 2.6 and newer refuse classes that they do not know, which breaks ``--resume`` and the
     test of one's own checkpoints: mmengine stores its log history (:class:`HistoryBuffer`, which
-    holds NumPy arrays of numbers). A checkpoint can still not run code of its own.
+    holds NumPy arrays of numbers) and its schedules. A checkpoint can still not run code.
     """
     if not hasattr(torch.serialization, 'get_unsafe_globals_in_checkpoint'):  # before 2.6
         return
-    HistoryBuffer()  # fills the table of statistics
     core = np._core if hasattr(np, '_core') else np.core  # NumPy 2 renamed it
     dtypes = {type(np.dtype(kind)) for kind in ('bool', 'int32', 'int64', 'float32', 'float64')}
     torch.serialization.add_safe_globals([
-        HistoryBuffer, (_statistic, 'builtins.getattr'), np.ndarray, np.dtype,
+        *FUNCTIONS, (_getattr, 'builtins.getattr'), np.ndarray, np.dtype,
         core.multiarray._reconstruct, core.multiarray.scalar, *dtypes])

@@ -37,10 +37,12 @@ def sample_dynamic(x: Tensor, offset: Tensor, scale_factor: int = 2, groups: int
     offset_x, offset_y = offset.to(dtype).chunk(2, dim=1)  # (N, G*s*s, h, w) each
     columns = torch.arange(w, device=x.device, dtype=dtype) + 0.5
     rows = torch.arange(h, device=x.device, dtype=dtype).unsqueeze(1) + 0.5
-    # Width and height divide separately: one tensor of both would be a constant in a trace.
-    grid_x = pixel_shuffle((offset_x + columns) / w * 2 - 1, scale_factor)  # (N, G, s*h, s*w)
-    grid_y = pixel_shuffle((offset_y + rows) / h * 2 - 1, scale_factor)
-    grid = torch.stack((grid_x, grid_y), dim=-1).reshape(n * groups, fine_h, fine_w, 2)
+    # Width and height divide separately: one tensor of both would be a constant in a trace. The
+    # grid is stacked in its last shape: Inductor cannot keep a view of it for the backward pass.
+    shape = n * groups, fine_h, fine_w
+    grid_x = pixel_shuffle((offset_x + columns) / w * 2 - 1, scale_factor).reshape(shape)
+    grid_y = pixel_shuffle((offset_y + rows) / h * 2 - 1, scale_factor).reshape(shape)
+    grid = torch.stack((grid_x, grid_y), dim=-1)  # (N*G, s*h, s*w, 2)
     maps = x.to(dtype).reshape(n * groups, c // groups, h, w)
     out = F.grid_sample(maps, grid, mode='bilinear', padding_mode='border', align_corners=False)
     return out.reshape(n, c, fine_h, fine_w).to(x.dtype)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.logging import MessageHub
+from mmengine.registry import PARAM_SCHEDULERS
 
 import mmups.engine  # noqa: F401  allow-lists the training state
 
@@ -28,6 +29,24 @@ def test_training_state_round_trip(tmp_path):
     history = state['message_hub']['log_scalars']['train/loss']
     assert list(history.data[0]) == [1.5, 0.5]
     assert history.mean() == 1.0
+
+
+# A schedule of each kind that mmengine has; what is not named takes no argument here.
+SCHEDULES = {
+    'OneCycleLR': dict(eta_max=0.1, total_steps=5), 'StepLR': dict(step_size=2),
+    'MultiStepLR': dict(milestones=[2]), 'ConstantLR': {}, 'ExponentialLR': dict(gamma=0.9),
+    'LinearLR': {}, 'PolyLR': {}, 'CosineAnnealingLR': dict(T_max=5),
+    'CosineRestartLR': dict(periods=[5], eta_min=0), 'ReduceOnPlateauLR': dict(monitor='loss'),
+}
+
+
+@pytest.mark.parametrize('name', SCHEDULES)
+def test_schedules_round_trip(name, tmp_path):
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=0.1, momentum=0.9)
+    schedule = PARAM_SCHEDULERS.build(dict(SCHEDULES[name], type=name, optimizer=optimizer))
+    torch.save(schedule.state_dict(), tmp_path / 'schedule.pth')
+    state = torch.load(tmp_path / 'schedule.pth', weights_only=True)
+    schedule.load_state_dict(state)
 
 
 class Harmful:

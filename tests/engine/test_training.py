@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 import torch
 
+import mmups.engine  # noqa: F401  allow-lists the training state
+
 pytest.importorskip('mmdet')
 pytest.importorskip('mmseg')
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / 'configs'
-DEMO = 'segformer/segformer_mit-b0_dysample_1xb8-1200it_digit-scenes-128x128.py'
+DEMO = 'segformer/segformer_mit-b0_dysample_1xb8-600it_digit-scenes-128x128.py'
 ITERATIONS = ['train_cfg.val_interval=4', 'default_hooks.checkpoint.interval=2',
               'default_hooks.logger.interval=1', 'train_dataloader.batch_size=2']
 

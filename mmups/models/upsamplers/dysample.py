@@ -13,7 +13,7 @@ from typing import Optional, Union
 import torch
 from torch import Tensor, nn
 
-from mmups.ops import pixel_shuffle, pixel_unshuffle, sample_dynamic
+from mmups.ops import sample_dynamic
 from mmups.registry import MODELS
 
 from .base import BaseUpsampler
@@ -98,16 +98,18 @@ class DySample(BaseUpsampler):
             that of :func:`mmups.ops.sample_dynamic`.
         """
         dtype = torch.promote_types(x.dtype, torch.float32)
+        n, c, h, w = x.shape
+        points = self.scale_factor**2
         if self.style == 'pl':
-            x = pixel_shuffle(x, self.scale_factor)  # (N, C/(s*s), s*h, s*w)
+            # Pixel shuffle, a pointwise layer and its inverse, without the shuffling: to such a
+            # layer the fine pixels may as well lie below one another.
+            x = x.reshape(n, c // points, points * h, w)
         offset = self.offset(x).to(dtype)
         if self.scope is None:
             offset = offset * 0.25
         else:
             offset = offset * self.scope(x).to(dtype).sigmoid() * 0.5
-        if self.style == 'pl':
-            offset = pixel_unshuffle(offset, self.scale_factor)
-        return offset + self.init_pos.to(dtype)
+        return offset.reshape(n, 2 * self.groups * points, h, w) + self.init_pos.to(dtype)
 
     def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
         weight = state_dict.get(f'{prefix}scope.weight')

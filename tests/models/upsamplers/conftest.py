@@ -1,7 +1,8 @@
 """The cases of everything registered: who registers an upsampler has its contract tested.
 
 A test with the argument ``case`` runs on every registered class, with its default arguments and
-with those in VARIANTS. A class that cannot live with 16 channels gets a row in CHANNELS.
+with those in VARIANTS; one with ``plain_case`` with the defaults alone. A class that cannot live
+with 16 channels gets a row in CHANNELS.
 """
 from dataclasses import dataclass
 
@@ -68,6 +69,8 @@ CASES = [Case(name, tuple(args.items()))
 def pytest_generate_tests(metafunc):
     if 'case' in metafunc.fixturenames:
         metafunc.parametrize('case', CASES, ids=str)
+    if 'plain_case' in metafunc.fixturenames:
+        metafunc.parametrize('plain_case', [case for case in CASES if not case.args], ids=str)
 
 
 @pytest.fixture
