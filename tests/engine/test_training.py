@@ -111,8 +111,9 @@ def test_stock_config(scenes, tool, tmp_path):
                  f'{loader}.num_workers=0', f'{loader}.persistent_workers=False']
     done = tool('train.py', 'mmseg::segformer/segformer_mit-b0_8xb2-160k_ade20k-512x512.py',
                 '--work-dir', tmp_path, '--cfg-options', *data, 'train_cfg.max_iters=1',
-                'model.backbone.init_cfg=None', 'train_dataloader.dataset.pipeline.1.'
-                'reduce_zero_label=False', 'default_hooks.logger.interval=1', cwd=scenes)
+                'train_dataloader.dataset.pipeline.1.reduce_zero_label=False',
+                'val_dataloader.dataset.pipeline.2.reduce_zero_label=False',
+                'model.backbone.init_cfg=None', 'default_hooks.logger.interval=1', cwd=scenes)
     assert 'Saving checkpoint at 1 iterations' in done.stdout
 
 
