@@ -1,6 +1,9 @@
 """Tensors in, tensors out: no state, no registry, no configuration."""
 from .fit import fit_size, is_recording
+from .local_attention import deform_attend, deform_query_key, query_key
+from .reassemble import reassemble
 from .sampling import sample_dynamic
-from .shuffle import pixel_shuffle
+from .shuffle import pixel_shuffle, pixel_unshuffle
 
-__all__ = ['fit_size', 'is_recording', 'pixel_shuffle', 'sample_dynamic']
+__all__ = ['deform_attend', 'deform_query_key', 'fit_size', 'is_recording', 'pixel_shuffle',
+           'pixel_unshuffle', 'query_key', 'reassemble', 'sample_dynamic']

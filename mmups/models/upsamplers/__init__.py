@@ -1,11 +1,17 @@
 """Upsamplers, one file per paper, behind one contract."""
+from .a2u import A2U
 from .base import BaseUpsampler
 from .builder import build_upsampler, registered_upsamplers
+from .carafe import CARAFE
 from .deconv import Deconv
 from .dysample import DySample
+from .fade import FADE, FADELite
+from .indexnet import IndexNet
 from .interpolate import Interpolate
 from .lctc import LCTC
 from .pixel_shuffle import PixelShuffle
+from .sapa import SAPA, SAPADeform
 
-__all__ = ['BaseUpsampler', 'build_upsampler', 'registered_upsamplers', 'Deconv', 'DySample',
-           'Interpolate', 'LCTC', 'PixelShuffle']
+__all__ = ['BaseUpsampler', 'build_upsampler', 'registered_upsamplers', 'A2U', 'CARAFE', 'Deconv',
+           'DySample', 'FADE', 'FADELite', 'IndexNet', 'Interpolate', 'LCTC', 'PixelShuffle',
+           'SAPA', 'SAPADeform']

@@ -9,6 +9,11 @@ from torch import Tensor
 from mmups.ops import fit_size, is_recording
 
 
+def softmax(logits: Tensor, dim: int) -> Tensor:
+    """Softmax in float32 at least: half precision loses the small weights of a window."""
+    return logits.to(torch.promote_types(logits.dtype, torch.float32)).softmax(dim)
+
+
 class BaseUpsampler(BaseModule, metaclass=ABCMeta):
     """Brings a map (N, C, h, w) to a finer size; channels stay as they are.
 
@@ -29,6 +34,8 @@ class BaseUpsampler(BaseModule, metaclass=ABCMeta):
     guided: ClassVar[bool] = False
     #: True: reaches any size in one step (plain interpolation), so that nobody has to chain it.
     any_size: ClassVar[bool] = False
+    #: True: the output holds the guide already, and nobody may add it again.
+    includes_guide: bool = False
 
     def __init__(self, in_channels: int, scale_factor: int = 2,
                  guide_channels: Optional[int] = None,

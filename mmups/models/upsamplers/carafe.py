@@ -1,0 +1,73 @@
+"""CARAFE: content-aware reassembly of features.
+
+Wang et al. (ICCV 2019, arXiv:1905.02188). Official code consulted for key names and initial
+values: mmcv's CARAFEPack (Apache-2.0). State-dict keys are mmcv's: ``channel_compressor``,
+``content_encoder``.
+
+Deviations: none known. Half precision sums in float32.
+"""
+from typing import Optional, Union
+
+from torch import Tensor, nn
+
+from mmups.ops import pixel_shuffle, reassemble
+from mmups.registry import MODELS
+
+from .base import BaseUpsampler, softmax
+
+
+@MODELS.register_module()
+class CARAFE(BaseUpsampler):
+    """Windows of the coarse map summed with weights that a small encoder predicts.
+
+    The window is zero outside the map and the weights are not renormalised there, as in the
+    paper's code: a constant map comes out smaller at its border.
+
+    Args:
+        in_channels: C.
+        scale_factor: s.
+        guide_channels: Not needed.
+        up_kernel: Odd window size K.
+        up_group: Groups of channels with weights of their own.
+        encoder_kernel: Odd kernel of the content encoder.
+        encoder_dilation: Its dilation.
+        compressed_channels: Channels that the encoder works on.
+        init_cfg: Applied after the paper's initialisation.
+
+    Raises:
+        ValueError: A kernel is even, or C is not divisible by ``up_group``.
+    """
+
+    def __init__(self, in_channels: int, scale_factor: int = 2,
+                 guide_channels: Optional[int] = None, up_kernel: int = 5, up_group: int = 1,
+                 encoder_kernel: int = 3, encoder_dilation: int = 1,
+                 compressed_channels: int = 64, init_cfg: Union[dict, list, None] = None):
+        super().__init__(in_channels, scale_factor, guide_channels, init_cfg)
+        if up_kernel % 2 == 0 or encoder_kernel % 2 == 0:
+            raise ValueError(f'CARAFE needs odd kernels, got {up_kernel=}, {encoder_kernel=}')
+        if in_channels % up_group:
+            raise ValueError('CARAFE needs in_channels divisible by up_group, got '
+                             f'{in_channels=}, {up_group=}')
+        self.up_kernel = up_kernel
+        self.up_group = up_group
+        self.channel_compressor = nn.Conv2d(in_channels, compressed_channels, 1)
+        self.content_encoder = nn.Conv2d(
+            compressed_channels, up_kernel**2 * up_group * scale_factor**2, encoder_kernel,
+            padding=(encoder_kernel - 1) * encoder_dilation // 2, dilation=encoder_dilation)
+        self.init_weights()
+
+    def init_weights(self) -> None:
+        """Starts as an almost uniform mean over the window."""
+        nn.init.xavier_uniform_(self.channel_compressor.weight)
+        nn.init.zeros_(self.channel_compressor.bias)
+        nn.init.normal_(self.content_encoder.weight, std=0.001)
+        nn.init.zeros_(self.content_encoder.bias)
+        super().init_weights()
+
+    def upsample(self, x: Tensor, guide: Optional[Tensor]) -> Tensor:
+        logits = self.content_encoder(self.channel_compressor(x))
+        logits = pixel_shuffle(logits, self.scale_factor)  # (N, G*K*K, s*h, s*w)
+        n, _, fine_h, fine_w = logits.shape
+        groups = logits.reshape(n, self.up_group, self.up_kernel**2, fine_h, fine_w)
+        kernels = softmax(groups, dim=2).reshape_as(logits)
+        return reassemble(x, kernels, self.up_kernel, self.up_group, self.scale_factor)
