@@ -1,0 +1,2 @@
+# FADE-Lite, arXiv:2407.13500.
+upsampler = dict(type='FADELite', gating=False)
