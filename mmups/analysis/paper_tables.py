@@ -68,7 +68,7 @@ HOSTS = {
     'mask-rcnn': Host(
         title='Mask R-CNN, three steps as its text says, 800x1344 image', table=7,
         sites=_DETECTION['sites'][1:], printed={},
-        notes={'dysample': 'Table 7 prints no counts: "identical as in Faster R-CNN" (four steps)'}),
+        notes={'dysample': 'Table 7: "identical as in Faster R-CNN", which has four steps'}),
     'panoptic-fpn': Host(
         title='Panoptic FPN, 800x1344 image', table=8, sites=_DETECTION['sites'][1:],
         printed={

@@ -1,0 +1,106 @@
+"""Reassembly against a loop over output pixels, and against mmcv's recorded tensors."""
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mmups.ops import reassemble
+
+GOLDEN = Path(os.environ.get('MMUPS_GOLDEN', Path(__file__).parents[3] / 'shared/golden'))
+
+
+def naive(x, kernels, kernel_size, groups, scale):
+    """Each output value by its formula; taps outside are skipped."""
+    n, c, h, w = x.shape
+    radius = kernel_size // 2
+    out = torch.zeros(n, c, h * scale, w * scale, dtype=x.dtype)
+    rows = []
+    for b in range(n):
+        for channel in range(c):
+            g = channel // (c // groups)
+            for row in range(h * scale):
+                for column in range(w * scale):
+                    value = torch.zeros((), dtype=x.dtype)
+                    for dy in range(kernel_size):
+                        for dx in range(kernel_size):
+                            i, j = row // scale + dy - radius, column // scale + dx - radius
+                            if 0 <= i < h and 0 <= j < w:
+                                tap = g * kernel_size**2 + dy * kernel_size + dx
+                                value = value + x[b, channel, i, j] * kernels[b, tap, row, column]
+                    rows.append(value)
+    return torch.stack(rows).reshape(out.shape)
+
+
+@pytest.mark.parametrize('kernel_size, groups, scale', [
+    (3, 1, 2), (5, 2, 2), (1, 1, 2), (3, 4, 3), (5, 1, 1), (3, 2, 4)])
+def test_equals_naive_loop(kernel_size, groups, scale):
+    x = torch.randn(2, 4, 2, 3, dtype=torch.float64, requires_grad=True)
+    kernels = torch.randn(2, groups * kernel_size**2, 2 * scale, 3 * scale, dtype=torch.float64,
+                          requires_grad=True)
+    out = reassemble(x, kernels, kernel_size, groups, scale)
+    expected = naive(x, kernels, kernel_size, groups, scale)
+    torch.testing.assert_close(out, expected, rtol=0, atol=1e-12)
+    upstream = torch.randn_like(out)
+    for got, want in zip(torch.autograd.grad(out, (x, kernels), upstream),
+                         torch.autograd.grad(expected, (x, kernels), upstream)):
+        torch.testing.assert_close(got, want, rtol=0, atol=1e-12)
+
+
+def golden(name, *shape):
+    path = GOLDEN / 'mmcv_carafe' / f'carafe_{name}.bin'
+    return torch.from_numpy(np.fromfile(path, np.float32).reshape(shape))
+
+
+@pytest.mark.skipif(not GOLDEN.is_dir(), reason='the recorded tensors of mmcv are not at hand; '
+                    'set MMUPS_GOLDEN to their folder')
+def test_equals_mmcv():
+    """Kernel 5, 4 groups, scale 2; upstream gradient of ones."""
+    x = golden('feat', 2, 64, 3, 3).requires_grad_()
+    kernels = golden('mask', 2, 100, 6, 6).requires_grad_()
+    out = reassemble(x, kernels, 5, groups=4)
+    out.sum().backward()
+    torch.testing.assert_close(out, golden('output', 2, 64, 6, 6), rtol=0, atol=1e-6)
+    torch.testing.assert_close(x.grad, golden('feat_grad', 2, 64, 3, 3), rtol=0, atol=1e-5)
+    torch.testing.assert_close(kernels.grad, golden('mask_grad', 2, 100, 6, 6), rtol=0, atol=1e-5)
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
+@pytest.mark.parametrize('groups', [1, 4])
+def test_cuda_equals_cpu(groups):
+    """Whichever kernel is used on a GPU, mmcv's or ours: the same numbers and gradients."""
+    x, kernels = torch.randn(2, 8, 9, 7), torch.randn(2, groups * 25, 18, 14)
+    results = []
+    for device in ('cpu', 'cuda'):
+        inputs = [t.to(device).requires_grad_() for t in (x, kernels)]
+        out = reassemble(*inputs, 5, groups)
+        results.append([out, *torch.autograd.grad(out.square().sum(), inputs)])
+    for got, want in zip(results[1], results[0]):
+        torch.testing.assert_close(got.cpu(), want, rtol=1e-4, atol=1e-4)
+
+
+def test_half_precision_sums_in_float32():
+    x = torch.randn(1, 4, 8, 8)
+    kernels = torch.randn(1, 25, 16, 16)
+    for dtype in (torch.float16, torch.bfloat16):
+        rounded = x.to(dtype), kernels.to(dtype)
+        out = reassemble(*rounded, 5)
+        exact = reassemble(*(t.double() for t in rounded), 5)
+        assert out.dtype == dtype
+        torch.testing.assert_close(out.double(), exact, rtol=torch.finfo(dtype).eps, atol=1e-6)
+
+
+def test_no_copy_of_the_windows():
+    """Peak memory of forward and backward stays below a few fine maps, far below K*K of them."""
+    x = torch.randn(1, 64, 32, 32, requires_grad=True)
+    kernels = torch.randn(1, 25, 64, 64, requires_grad=True)
+    sizes = []
+    with torch.autograd.graph.saved_tensors_hooks(
+            lambda t: sizes.append((t.untyped_storage().data_ptr(), t.untyped_storage().nbytes()))
+            or t, lambda t: t):
+        out = reassemble(x, kernels, 5)
+    saved = sum(dict(sizes).values())
+    assert saved < 2 * out.nbytes
+    out.sum().backward()
