@@ -28,7 +28,8 @@ def query_key(query: Tensor, key: Tensor, kernel_size: int, scale_factor: int = 
     """
     n, d, h, w = key.shape
     dtype = torch.promote_types(query.dtype, torch.float32)
-    phases = pixel_unshuffle(query.to(dtype), scale_factor).reshape(n, d, -1, h, w)
+    phases = pixel_unshuffle(query.to(dtype), scale_factor)
+    phases = phases.reshape(n, d, scale_factor**2, h, w)
     logits = [(phases * view).sum(dim=1) for view in windows(key.to(dtype).unsqueeze(2),
                                                              kernel_size)]
     return pixel_shuffle(torch.cat(logits, dim=1), scale_factor)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from mmups.models import build_upsampler, registered_upsamplers
 from mmups.models.upsamplers import BaseUpsampler
 
-CHANNELS = {'A2U': 32, 'SAPA': 32, 'SAPADeform': 32}  # GroupNorm of 32 groups
+CHANNELS = {'A2U': 32, 'SAPA': 32}  # GroupNorm of 32 groups
 VARIANTS = {
     'DySample': [dict(dyscope=True), dict(style='pl', groups=8),
                  dict(style='pl', groups=8, dyscope=True)],
@@ -21,6 +21,12 @@ VARIANTS = {
                     dict(mode='area'), dict(align_corners=True)],
     'LCTC': [dict(kernel_size=7, small_kernel_size=None), dict(groups=1), dict(init='bilinear')],
     'Deconv': [dict(kernel_size=4)],
+    'CARAFE': [dict(up_group=2, up_kernel=3)],
+    'FADE': [dict(gating=True)],
+    'FADELite': [dict(gating=True)],
+    'IndexNet': [dict(mode='m2o', use_nonlinear=False, use_context=False), dict(mode='o2o')],
+    'SAPA': [dict(variant='inner'), dict(variant='gated')],
+    'SAPADeform': [dict(high_offset=False)],
 }
 
 
