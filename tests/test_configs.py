@@ -34,6 +34,17 @@ PRESETS = {
     'lctc-11': dict(type='LCTC', kernel_size=11, small_kernel_size=None),
     'lctc-11-3': dict(type='LCTC', kernel_size=11, small_kernel_size=3),
     'lctc-31-3': dict(type='LCTC', kernel_size=31, small_kernel_size=3),
+    'carafe': dict(type='CARAFE', up_kernel=5, up_group=1, compressed_channels=64),
+    'indexnet': dict(type='IndexNet', mode='hin', use_nonlinear=True, use_context=True),
+    'indexnet-m2o': dict(type='IndexNet', mode='m2o', use_nonlinear=False, use_context=False),
+    'a2u': dict(type='A2U'),
+    'fade': dict(type='FADE', gating=False),
+    'fade-gate': dict(type='FADE', gating=True),
+    'fade-lite': dict(type='FADELite', gating=False),
+    'sapa-inner': dict(type='SAPA', variant='inner'),
+    'sapa-base': dict(type='SAPA', variant='base', embedding_dim=32),
+    'sapa-gated': dict(type='SAPA', variant='gated', embedding_dim=32),
+    'sapa-deform': dict(type='SAPADeform', num_points=9, groups=4, embedding_dim=32),
 }
 # Preset -> parameters and, as the papers count them, weights without biases, of one at C = 256.
 PARAMETERS = {
@@ -42,7 +53,11 @@ PARAMETERS = {
     'dysample-plus': (16448, 16384), 'dysample-s': (1040, 1024), 'dysample-s-plus': (2080, 2048),
     'lctc-7': (256 * 50, 256 * 49), 'lctc-7-3': (256 * 60, 256 * 58),
     'lctc-11': (256 * 122, 256 * 121), 'lctc-11-3': (256 * 132, 256 * 130),
-    'lctc-31-3': (256 * 972, 256 * 970),
+    'lctc-31-3': (256 * 972, 256 * 970), 'carafe': (74148, 73984),
+    'indexnet': (2100224, 2099200), 'indexnet-m2o': (1048576, 1048576), 'a2u': (10790, 9728),
+    'fade': (47257, 47168), 'fade-gate': (47514, 47424), 'fade-lite': (13075, 13025),
+    'sapa-inner': (0, 0), 'sapa-base': (17472, 16384), 'sapa-gated': (25953, 24832),
+    'sapa-deform': (139808, 139264),
 }
 # Weights that the DySample paper counts for 6 upsamplers in SegFormer, 4 in Faster R-CNN (with P6)
 # and 3 in Panoptic FPN; printed as 49.2K, 32.7K and so on, 98,304 as 0.1M.
@@ -113,6 +128,7 @@ def test_the_papers_experiments_are_there():
     SegFormer, the papers' pyramid for two detectors."""
     dysample = {'dysample', 'dysample-plus', 'dysample-s', 'dysample-s-plus'}
     lctc = {'lctc-7-3', 'lctc-11-3'}
+    others = {'deconv', 'pixel-shuffle', 'carafe', 'indexnet', 'a2u', 'fade', 'sapa-base'}
     found = {}
     for path in PAPER_CONFIGS:
         stem, preset, _ = parts(path)
@@ -121,6 +137,8 @@ def test_the_papers_experiments_are_there():
         expected = {'dysample', 'dysample-plus'} if stem.endswith('-p6-') else set(dysample)
         if stem in ('segformer_mit-b1_', 'mask-rcnn_r50_fpn-', 'panoptic-fpn_r50_fpn-'):
             expected |= lctc
+        if '_r101_' not in stem and not stem.endswith('-p6-'):
+            expected |= others
         assert found[stem] >= expected
 
 
