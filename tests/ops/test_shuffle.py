@@ -4,7 +4,7 @@ import itertools
 import pytest
 import torch
 
-from mmups.ops import pixel_shuffle
+from mmups.ops import pixel_shuffle, pixel_unshuffle
 
 
 @pytest.mark.parametrize('s', [1, 2, 3])
@@ -20,5 +20,19 @@ def test_empty_batch_forward_and_backward():
     x = torch.zeros(0, 12, 4, 5, requires_grad=True)
     out = pixel_shuffle(x, 2)
     assert out.shape == (0, 3, 8, 10)
+    out.sum().backward()
+    assert x.grad.shape == x.shape
+
+
+@pytest.mark.parametrize('s', [1, 2, 3])
+def test_unshuffle_is_the_inverse(s):
+    x = torch.randn(2, 3 * s * s, 4, 5)
+    assert torch.equal(pixel_unshuffle(pixel_shuffle(x, s), s), x)
+
+
+def test_unshuffle_of_an_empty_batch():
+    x = torch.zeros(0, 3, 8, 10, requires_grad=True)
+    out = pixel_unshuffle(x, 2)
+    assert out.shape == (0, 12, 4, 5)
     out.sum().backward()
     assert x.grad.shape == x.shape
