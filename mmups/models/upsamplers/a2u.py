@@ -23,6 +23,29 @@ ENCODE_KERNEL = 6
 GROUPS = 32
 
 
+class _CellPool(nn.Module):
+    """Adaptive average pooling to ENCODE_KERNEL x ENCODE_KERNEL cells, as two matrix products.
+
+    ONNX has no adaptive pooling of maps whose size is open.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        dtype = torch.promote_types(x.dtype, torch.float32)
+        rows, columns = (self._means(n, x.device, dtype) for n in x.shape[-2:])
+        return (rows @ x.to(dtype) @ columns.t()).to(x.dtype)
+
+    @staticmethod
+    def _means(length: int, device: torch.device, dtype: torch.dtype) -> Tensor:
+        """Row i averages the positions from floor(i n/k) to ceil((i+1) n/k), (k, n)."""
+        cells = torch.arange(ENCODE_KERNEL, device=device).unsqueeze(1)
+        positions = torch.arange(length, device=device)
+        start = torch.div(cells * length, ENCODE_KERNEL, rounding_mode='floor')
+        end = torch.div((cells + 1) * length + ENCODE_KERNEL - 1, ENCODE_KERNEL,
+                        rounding_mode='floor')
+        inside = ((positions >= start) & (positions < end)).to(dtype)
+        return inside / inside.sum(dim=1, keepdim=True)
+
+
 class _KernelGenerator(nn.Module):
     """Weights of 3x3 windows from a second-order affinity of the guide."""
 
@@ -32,8 +55,8 @@ class _KernelGenerator(nn.Module):
         self.bnv = nn.Sequential(nn.GroupNorm(GROUPS, channels), nn.LeakyReLU(0.01))
         self.bconv_UP = nn.Sequential(nn.AdaptiveAvgPool2d(1),
                                       nn.Conv2d(channels, 4 * UP_KERNEL**2, 1))
-        self.bconv_U = nn.Sequential(nn.AdaptiveAvgPool2d(ENCODE_KERNEL), nn.Conv2d(channels, 1, 1))
-        self.bconv_V = nn.Sequential(nn.AdaptiveAvgPool2d(ENCODE_KERNEL), nn.Conv2d(channels, 1, 1))
+        self.bconv_U = nn.Sequential(_CellPool(), nn.Conv2d(channels, 1, 1))
+        self.bconv_V = nn.Sequential(_CellPool(), nn.Conv2d(channels, 1, 1))
 
     def forward(self, guide: Tensor) -> Tensor:
         a, b = self._encode(guide, self.bconv_U(guide), self.bconv_V(guide))
