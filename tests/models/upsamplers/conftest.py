@@ -14,6 +14,8 @@ from mmups.models import build_upsampler, registered_upsamplers
 from mmups.models.upsamplers import BaseUpsampler
 
 CHANNELS = {'A2U': 32, 'SAPA': 32}  # GroupNorm of 32 groups
+#: Recording their loops over taps takes a quarter of a minute each; with a ``plain_case``: slow.
+HEAVY = {'A2U', 'CARAFE', 'FADE', 'FADELite', 'SAPA', 'SAPADeform'}
 VARIANTS = {
     'DySample': [dict(dyscope=True), dict(style='pl', groups=8),
                  dict(style='pl', groups=8, dyscope=True)],
@@ -76,7 +78,9 @@ def pytest_generate_tests(metafunc):
     if 'case' in metafunc.fixturenames:
         metafunc.parametrize('case', CASES, ids=str)
     if 'plain_case' in metafunc.fixturenames:
-        metafunc.parametrize('plain_case', [case for case in CASES if not case.args], ids=str)
+        metafunc.parametrize('plain_case', [
+            pytest.param(case, marks=pytest.mark.slow if case.name in HEAVY else (), id=str(case))
+            for case in CASES if not case.args])
 
 
 @pytest.fixture
