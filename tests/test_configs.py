@@ -167,7 +167,7 @@ def test_preset(name):
     """Arguments and size of the papers' variants."""
     cfg = Config.fromfile(CONFIGS / f'_base_/upsamplers/{name}.py').upsampler
     assert cfg.to_dict() == PRESETS[name]
-    module = build_upsampler(cfg, 256)
+    module = build_upsampler(cfg, 256, guide_channels=256)
     assert count(module) == PARAMETERS[name][0]
     assert sum(p.numel() for p in module.parameters() if p.dim() > 1) == PARAMETERS[name][1]
 

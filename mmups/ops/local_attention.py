@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .reassemble import windows
-from .shuffle import pixel_shuffle, pixel_unshuffle
+from .shuffle import pixel_shuffle, split_phases
 
 
 def query_key(query: Tensor, key: Tensor, kernel_size: int, scale_factor: int = 2) -> Tensor:
@@ -26,10 +26,8 @@ def query_key(query: Tensor, key: Tensor, kernel_size: int, scale_factor: int = 
     Returns:
         Logits (N, K*K, s*h, s*w), float32 at least; taps in row-major order.
     """
-    n, d, h, w = key.shape
     dtype = torch.promote_types(query.dtype, torch.float32)
-    phases = pixel_unshuffle(query.to(dtype), scale_factor)
-    phases = phases.reshape(n, d, scale_factor**2, h, w)
+    phases = split_phases(query.to(dtype), scale_factor)  # (N, D, s*s, h, w)
     logits = [(phases * view).sum(dim=1) for view in windows(key.to(dtype).unsqueeze(2),
                                                              kernel_size)]
     return pixel_shuffle(torch.cat(logits, dim=1), scale_factor)

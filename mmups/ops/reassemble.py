@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .shuffle import pixel_shuffle, pixel_unshuffle
+from .shuffle import pixel_shuffle, split_phases
 
 
 def windows(x: Tensor, kernel_size: int):
@@ -49,7 +49,8 @@ def reassemble(x: Tensor, kernels: Tensor, kernel_size: int, groups: int = 1,
         return _mmcv_carafe()(x.to(dtype).contiguous(), kernels.to(dtype).contiguous(),
                               kernel_size, g, s).to(x.dtype)
     # Phases of a coarse pixel stand on an axis of their own, so that rows stay contiguous.
-    weights = pixel_unshuffle(kernels.to(dtype), s).reshape(n, g, kernel_size**2, 1, s * s, h, w)
+    weights = split_phases(kernels.to(dtype), s)
+    weights = weights.reshape(n, g, kernel_size**2, 1, s * s, h, w)
     out = x.new_zeros((n, g, c // g, s * s, h, w), dtype=dtype)
     blocks = x.to(dtype).reshape(n, g, c // g, 1, h, w)
     for tap, view in enumerate(windows(blocks, kernel_size)):

@@ -14,7 +14,7 @@ from mmups.models import build_upsampler, registered_upsamplers
 from mmups.models.upsamplers import BaseUpsampler
 
 CHANNELS = {'A2U': 32, 'SAPA': 32}  # GroupNorm of 32 groups
-#: Recording their loops over taps takes a quarter of a minute each; with a ``plain_case``: slow.
+#: Loops over taps: most ways to record them take up to a minute each and run with the slow tests.
 HEAVY = {'A2U', 'CARAFE', 'FADE', 'FADELite', 'SAPA', 'SAPADeform'}
 VARIANTS = {
     'DySample': [dict(dyscope=True), dict(style='pl', groups=8),
@@ -78,9 +78,16 @@ def pytest_generate_tests(metafunc):
     if 'case' in metafunc.fixturenames:
         metafunc.parametrize('case', CASES, ids=str)
     if 'plain_case' in metafunc.fixturenames:
-        metafunc.parametrize('plain_case', [
-            pytest.param(case, marks=pytest.mark.slow if case.name in HEAVY else (), id=str(case))
-            for case in CASES if not case.args])
+        metafunc.parametrize('plain_case', [case for case in CASES if not case.args], ids=str)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    for item in items:
+        params = item.callspec.params if hasattr(item, 'callspec') else {}
+        case = params.get('case') or params.get('plain_case')
+        if case and case.name in HEAVY and params.get('recorder') in ('compile', 'onnx-18'):
+            item.add_marker('slow')
 
 
 @pytest.fixture
