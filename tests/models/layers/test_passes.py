@@ -10,9 +10,10 @@ from mmups.models.layers import climb, top_down
 class Recorder(nn.Module):
     """Nearest interpolation to ``size`` that keeps what it was called with."""
 
-    def __init__(self, any_size=False):
+    def __init__(self, any_size=False, includes_guide=False):
         super().__init__()
         self.any_size = any_size
+        self.includes_guide = includes_guide
         self.calls = []
 
     def forward(self, x, guide=None, size=None):
@@ -41,6 +42,14 @@ def test_top_down(maps, recorders):
         assert guide is maps[i]
         assert size == tuple(maps[i].shape[2:])
         assert torch.equal(merged[i], maps[i] + F.interpolate(x, size=size))
+
+
+def test_top_down_does_not_add_a_guide_twice(maps, recorders):
+    """What holds the guide already replaces the sum."""
+    modules = recorders(3, includes_guide=True)
+    merged = top_down(maps, modules)
+    for i in range(3):
+        assert torch.equal(merged[i], F.interpolate(merged[i + 1], size=maps[i].shape[2:]))
 
 
 def test_top_down_leaves_its_input_alone(maps, recorders):
