@@ -33,7 +33,7 @@ help:  ## This list
 	@echo '           ENV=/path/to/env uses an existing OpenMMLab environment as it is'
 
 demo: setup data  ## Train, evaluate and picture SegFormer with DySample on DigitScenes
-	@echo '== Training $(NAME): about 3 minutes on 2 cores; an interrupted run goes on'
+	@echo '== Training $(NAME): about 4 minutes on 2 cores; an interrupted run goes on'
 	$(BIN)/python tools/train.py $(CONFIG) --resume
 	@echo '== Evaluating'
 	$(BIN)/python tools/test.py $(CONFIG) $(WORK)/iter_600.pth --work-dir $(WORK)/test
