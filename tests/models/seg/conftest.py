@@ -1,23 +1,4 @@
-"""What the tests of the slots in mmseg share."""
+"""The tests of the slots in mmseg need mmseg."""
 from importlib.util import find_spec
 
-import pytest
-import torch
-
 collect_ignore_glob = [] if find_spec('mmseg') else ['test_*.py']
-
-
-@pytest.fixture
-def pyramid():
-    """``pyramid(size, channels)``: random maps of a backbone whose finest one has ``size``.
-
-    MiT and most others round odd sizes up, ConvNeXt rounds down.
-    """
-    def make(size, channels=(8, 16, 24, 32), rounding='up'):
-        generator = torch.Generator().manual_seed(0)
-        maps = []
-        for c in channels:
-            maps.append(torch.randn(2, c, *size, generator=generator))
-            size = tuple((n + (rounding == 'up')) // 2 for n in size)
-        return tuple(maps)
-    return make
