@@ -9,11 +9,11 @@ from mmdet.models.roi_heads.mask_heads import FCNMaskHead as HostFCNMaskHead
 from mmengine.model import ModuleList
 from torch import Tensor
 
+from mmups.models.layers import register_slot
 from mmups.models.upsamplers import build_upsampler
-from mmups.registry import MODELS
 
 
-@MODELS.register_module()
+@register_slot(HostFCNMaskHead)
 class FCNMaskHead(HostFCNMaskHead):
     """Mask head whose 14x14 to 28x28 step is an upsampler; the slot has no guide.
 

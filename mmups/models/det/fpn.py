@@ -11,12 +11,11 @@ from mmdet.models.necks import FPN as HostFPN
 from mmengine.model import ModuleList
 from torch import Tensor
 
-from mmups.models.layers import top_down
+from mmups.models.layers import register_slot, top_down
 from mmups.models.upsamplers import build_upsampler
-from mmups.registry import MODELS
 
 
-@MODELS.register_module()
+@register_slot(HostFPN)
 class FPN(HostFPN):
     """Feature pyramid network whose top-down steps are upsamplers.
 

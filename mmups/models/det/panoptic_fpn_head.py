@@ -10,8 +10,8 @@ from mmdet.models.seg_heads import PanopticFPNHead as HostPanopticFPNHead
 from mmengine.model import BaseModule, ModuleList
 from torch import Tensor
 
+from mmups.models.layers import register_slot
 from mmups.models.upsamplers import build_upsampler
-from mmups.registry import MODELS
 
 
 class ConvUpsample(BaseModule):
@@ -38,7 +38,7 @@ class ConvUpsample(BaseModule):
         return x
 
 
-@MODELS.register_module()
+@register_slot(HostPanopticFPNHead)
 class PanopticFPNHead(HostPanopticFPNHead):
     """Semantic head of Panoptic FPN whose x2 steps are upsamplers (1 + 2 + 3 of them).
 

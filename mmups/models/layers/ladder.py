@@ -2,7 +2,23 @@
 from collections.abc import Sequence
 from itertools import islice
 
+from mmengine.model import ModuleList
 from torch import Tensor, nn
+
+from mmups.models.upsamplers import build_upsampler
+
+
+def build_ladder(upsampler: dict, channels: Sequence[int]) -> ModuleList:
+    """Upsamplers for :func:`climb`, one per rung.
+
+    Args:
+        upsampler: The method and its arguments.
+        channels: Channels of the maps, finest first, each map half as large as the one before.
+            Every map keeps its own; the guide of a rung has those of the level it reaches.
+    """
+    return ModuleList(
+        build_upsampler(upsampler, channels[level], guide_channels=channels[rung])
+        for level in range(len(channels) - 1, 0, -1) for rung in range(level - 1, -1, -1))
 
 
 def climb(maps: Sequence[Tensor], upsample_modules: Sequence[nn.Module]) -> list[Tensor]:
