@@ -44,7 +44,7 @@ HOSTS = {
 THIRD_PARTIES = {
     'mmups/ops': {'torch', 'mmcv'},
     'mmups/models/upsamplers': {'torch', 'mmengine', 'mmcv'},
-    'mmups/models/layers': {'torch'},
+    'mmups/models/layers': {'torch', 'mmengine'},
     'mmups/attacks': {'torch'},
     'mmups/evaluation': {'torch', 'numpy', 'mmengine', 'cv2'},
     'mmups/registry.py': {'mmengine'},

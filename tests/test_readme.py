@@ -73,3 +73,11 @@ def test_own_upsampler_example():
     finally:
         from mmups.registry import MODELS
         MODELS.module_dict.pop('NearestBlur')
+
+
+def test_slots_are_documented():
+    """docs/slots.md has a row for every slot, and no other row."""
+    from mmups.models import SLOTS
+    text = (ROOT / 'docs/slots.md').read_text(encoding='utf-8')
+    rows = re.findall(r'^\| `mmups\.(\w+)` \|', text, re.M)
+    assert sorted(rows) == sorted(name for _, names in SLOTS.values() for name in names)
