@@ -10,9 +10,23 @@ def on_image(module, maps):
     return module(maps[0])
 
 
+def finest_first(module, maps):
+    """For hosts whose last output is the fused one."""
+    return module(tuple(maps))[::-1]
+
+
+def finest_first_on_image(module, maps):
+    return module(maps[0])[::-1]
+
+
 def pyramid_sizes(stride):
     """Size of the first output for an image, with convolutions that round up."""
     return lambda maps: tuple(-(-n // stride) for n in maps[0].shape[2:])
+
+
+def fast_scnn_size(maps):
+    """Its first convolution has no padding."""
+    return tuple(((n - 1) // 2 + 3) // 4 for n in maps[0].shape[2:])
 
 
 def larger(factor):
@@ -50,8 +64,7 @@ CASES = [
                  norm=dict(norm_cfg=dict(type='BN'), act_cfg=dict(type='ReLU'),
                            no_norm_on_lateral=True))),
     SlotCase('UNet', 'mmseg.UNet', dict(UNET, upsample_cfg=dict(type='mmseg.InterpConv')), (3, ), 1,
-             same_as_host=dict(mode='bilinear'), host_odd=False, call=on_image,
-             finest=lambda maps: tuple(n // 2 for n in maps[0].shape[2:]), options=dict(
+             same_as_host=dict(mode='bilinear'), host_odd=False, call=finest_first_on_image, options=dict(
                  strided=dict(strides=(1, 2), downsamples=(False, )),
                  conv_first=dict(upsample_cfg=dict(type='mmseg.InterpConv', conv_first=True)),
                  conv_3x3=dict(upsample_cfg=dict(type='mmseg.InterpConv', kernel_size=3,
@@ -62,8 +75,7 @@ CASES = [
                  checkpointed=dict(with_cp=True))),
     SlotCase('UNet-deconv', 'mmseg.UNet',
              dict(UNET, upsample_cfg=dict(type='mmseg.DeconvModule')), (3, ), 1,
-             host_odd=False, call=on_image,
-             finest=lambda maps: tuple(n // 2 for n in maps[0].shape[2:])),
+             host_odd=False, call=finest_first_on_image),
     # mmseg resizes twice: x2, x4, x8 and then to the finer branch, which differ on odd sizes.
     SlotCase('SegHRNet', 'mmseg.HRNet', dict(type='mmups.SegHRNet', extra=HR_EXTRA), (3, ), 15,
              size=(64, 96), odd_size=(75, 117), call=on_image, finest=pyramid_sizes(4),
@@ -90,12 +102,12 @@ CASES = [
              same_as_host=dict(mode='bilinear'), inputs=same_size(8, 1), finest=larger(2)),
     SlotCase('JPU', 'mmseg.JPU',
              dict(type='mmups.JPU', in_channels=BACKBONE[1:], mid_channels=C), BACKBONE[1:], 3,
-             same_as_host=dict(mode='bilinear'), options=dict(
+             same_as_host=dict(mode='bilinear'), call=finest_first, options=dict(
                  start=dict(start_level=1), end=dict(end_level=2),
                  dilations=dict(dilations=(1, 3)))),
     SlotCase('ICNeck', 'mmseg.ICNeck',
              dict(type='mmups.ICNeck', in_channels=(C, C, C), out_channels=C), (C, C, C), 2,
-             same_as_host=dict(mode='bilinear'), finest=lambda maps: maps[1].shape[2:]),
+             same_as_host=dict(mode='bilinear'), call=finest_first),
     SlotCase('BiSeNetV1', 'mmseg.BiSeNetV1',
              dict(type='mmups.BiSeNetV1', context_channels=(32, 64, 128), out_channels=C,
                   spatial_channels=(8, 8, 8, 32),
@@ -111,8 +123,8 @@ CASES = [
              dict(type='mmups.FastSCNN', downsample_dw_channels=(8, 8), global_in_channels=C,
                   global_block_channels=(C, C, C), global_out_channels=C, higher_in_channels=C,
                   lower_in_channels=C, fusion_out_channels=C), (3, ), 2,
-             same_as_host=dict(mode='bilinear'), size=(64, 96), odd_size=(75, 117), call=on_image,
-             finest=None, options=dict(
+             same_as_host=dict(mode='bilinear'), size=(64, 96), odd_size=(75, 117),
+             call=finest_first_on_image, finest=fast_scnn_size, options=dict(
                  indices=dict(out_indices=(2, 0)),
                  strides=dict(global_block_strides=(1, 2, 2)))),
     SlotCase('DDRNet', 'mmseg.DDRNet', dict(type='mmups.DDRNet', channels=16, ppm_channels=8),
@@ -130,8 +142,8 @@ CASES = [
                                     channels=(8, 8, 32, 32, 64), bottleneck_type='cat',
                                     norm_cfg=dict(type='BN'), act_cfg=dict(type='ReLU'),
                                     with_final_conv=False)), (3, ), 2,
-             same_as_host=dict(mode='nearest'), size=(64, 96), odd_size=(75, 117), call=on_image,
-             finest=pyramid_sizes(8)),
+             same_as_host=dict(mode='nearest'), size=(64, 96), odd_size=(75, 117),
+             call=finest_first_on_image, finest=pyramid_sizes(8)),
     SlotCase('ERFNet', 'mmseg.ERFNet',
              dict(type='mmups.ERFNet', enc_downsample_channels=(32, 64, 128), dropout_ratio=0,
                   enc_stage_non_bottlenecks=(1, 2), enc_non_bottleneck_dilations=(2, 4),

@@ -1,7 +1,8 @@
 """mmseg's necks that make a pyramid of a plain ViT's maps, with upsamplers.
 
-``MultiLevelNeck.forward`` follows mmseg 1.2.2, ``mmseg/models/necks/multilevel_neck.py`` 
-(Apache-2.0, OpenMMLab); held to it by a parity test. All input maps have one size, so that there is no guide.
+``MultiLevelNeck.forward`` follows mmseg 1.2.2, ``mmseg/models/necks/multilevel_neck.py``
+(Apache-2.0, OpenMMLab); held to it by a parity test. All input maps have one size, so that there is
+no guide.
 """
 from typing import Optional
 

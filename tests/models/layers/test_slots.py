@@ -362,7 +362,7 @@ def assert_guide(guide, expected, x):
     (dict(type='DySampel'), ValueError, "'DySampel' is not an upsampler.*registered: .*DySample"),
     (dict(mode='nearest', type='nearest'), ValueError, "'nearest' is not an upsampler"),
     (dict(type='DySample', groups=5), ValueError, r'in_channels=\d+, groups=5'),
-    (dict(type='DySample', in_channels=64), ValueError, 'in_channels=64 contradicts the slot'),
+    (dict(type='DySample', in_channels=48), ValueError, 'in_channels=48 contradicts the slot'),
     (dict(mode='nearst'), ValueError, "mode='nearst'"),
 ], ids=str)
 @pytest.mark.parametrize('slot', SLOTS)
