@@ -64,7 +64,8 @@ CASES = [
                  norm=dict(norm_cfg=dict(type='BN'), act_cfg=dict(type='ReLU'),
                            no_norm_on_lateral=True))),
     SlotCase('UNet', 'mmseg.UNet', dict(UNET, upsample_cfg=dict(type='mmseg.InterpConv')), (3, ), 1,
-             same_as_host=dict(mode='bilinear'), host_odd=False, call=finest_first_on_image, options=dict(
+             same_as_host=dict(mode='bilinear'), host_odd=False, call=finest_first_on_image,
+             options=dict(
                  strided=dict(strides=(1, 2), downsamples=(False, )),
                  conv_first=dict(upsample_cfg=dict(type='mmseg.InterpConv', conv_first=True)),
                  conv_3x3=dict(upsample_cfg=dict(type='mmseg.InterpConv', kernel_size=3,
@@ -131,9 +132,10 @@ CASES = [
              (3, ), 6, same_as_host=dict(mode='bilinear'), host_odd=False, size=(64, 96),
              odd_size=(75, 117), call=on_image, finest=pyramid_sizes(8)),
     SlotCase('PIDNet', 'mmseg.PIDNet',
-             dict(type='mmups.PIDNet', channels=16, ppm_channels=8, num_branch_blocks=1), (3, ), 12,
+             dict(type='mmups.PIDNet', channels=32, ppm_channels=8, num_branch_blocks=1), (3, ), 12,
              same_as_host=dict(mode='bilinear'), host_odd=False, size=(64, 96),
              odd_size=(75, 117), call=on_image, finest=pyramid_sizes(8), takes_init_cfg=False,
+             bfloat16_error=0.1,
              options=dict(large=dict(num_stem_blocks=3))),
     SlotCase('STDCContextPathNet', 'mmseg.STDCContextPathNet',
              dict(type='mmups.STDCContextPathNet', last_in_channels=(64, 32), out_channels=C,

@@ -131,14 +131,16 @@ def test_autocast(slot, name):
     """bfloat16 autocast trains, and gives about what float32 gives."""
     case = SLOTS[slot]
     module, maps = case.build(name), case.maps()
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        backward(case.run(module, maps))
+    module.eval()  # normalising a batch of two pooled values leaves their sign alone
     expected = case.run(module, maps)
     with torch.autocast('cpu', dtype=torch.bfloat16):
         outs = case.run(module, maps)
-    backward(outs)
     for out, reference in zip(outs, expected):
         assert out.shape == reference.shape
         error = (out.float() - reference).norm() / reference.norm()
-        assert error < 0.05
+        assert error < case.bfloat16_error
     assert all(p.grad.isfinite().all() for p in module.parameters())
 
 
@@ -152,7 +154,8 @@ def test_channels_last(slot, name):
     module = module.to(memory_format=torch.channels_last)
     outs = case.run(module, [x.contiguous(memory_format=torch.channels_last) for x in maps])
     for out, reference in zip(outs, expected):
-        torch.testing.assert_close(out, reference, rtol=1e-4, atol=1e-4)
+        atol = 1e-4 * max(1, reference.abs().max().item())  # untrained networks may magnify
+        torch.testing.assert_close(out, reference, rtol=1e-4, atol=atol)
 
 
 @pytest.mark.parametrize('slot, name', PAIRS)
