@@ -6,7 +6,10 @@ from .upsamplers import *  # noqa: F401,F403
 #: Host package -> (module with its slots, the slots' names)
 SLOTS = {
     'mmdet': ('mmups.models.det', ('FPN', 'FCNMaskHead', 'PanopticFPNHead')),
-    'mmseg': ('mmups.models.seg', ('SegformerHead', )),
+    'mmseg': ('mmups.models.seg', (
+        'BiSeNetV1', 'BiSeNetV2', 'DDRNet', 'ERFNet', 'FastSCNN', 'Feature2Pyramid', 'ICNeck',
+        'JPU', 'MultiLevelNeck', 'PIDNet', 'STDCContextPathNet', 'SegFPN', 'SegHRNet',
+        'SegformerHead', 'UNet')),
 }
 for _host, (_module, _names) in SLOTS.items():
     register_hosted(MODELS, _host, _module, _names)

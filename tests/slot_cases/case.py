@@ -39,11 +39,13 @@ class SlotCase:
         same_as_host: The ``upsampler`` that equals the host's own; None: the host's is learned.
         options: Further arguments of the host to hold the slot to the host with, by name.
         size: Size of the finest map.
-        odd_size: Another one; None: the host itself needs even sizes.
+        odd_size: Another one; None: the slot needs even sizes, as its host does.
+        host_odd: False: the host itself needs even sizes, the slot with an upsampler does not.
         finest: Size of the first output for these maps; None: it is not a map.
         call: How the module is called with its maps.
         unfit: Upsamplers that this slot refuses, for a channel count, a factor...
         takes_init_cfg: Whether the host does.
+        bfloat16_error: How far autocast may be from float32.
         inputs: In place of ``channels``: (size, rounding) to the list of input tensors.
     """
 
@@ -59,10 +61,12 @@ class SlotCase:
     options: dict = field(default_factory=dict)
     size: tuple = (32, 48)
     odd_size: Optional[tuple] = (37, 53)
+    host_odd: bool = True
     finest: Callable = staticmethod(lambda maps: maps[0].shape[2:])
     call: Callable = staticmethod(lambda module, maps: module(tuple(maps)))
     unfit: tuple = ()
     takes_init_cfg: bool = True
+    bfloat16_error: float = 0.05
     inputs: Optional[Callable] = None
 
     def build(self, upsampler=None, **kwargs) -> nn.Module:
@@ -73,17 +77,13 @@ class SlotCase:
             if not isinstance(upsampler, dict):
                 upsampler = dict(type=upsampler)
             kwargs[self.key] = upsampler
-        module = ROOT.build(dict(self.cfg, **kwargs))
-        module.init_weights()
-        return module
+        return initial(ROOT.build(dict(self.cfg, **kwargs)))
 
     def build_host(self, **kwargs) -> nn.Module:
         """The class that the slot replaces, with the same arguments."""
         self.need_host()
         torch.manual_seed(0)
-        module = ROOT.build(dict(self.cfg, **kwargs, type=self.host))
-        module.init_weights()
-        return module
+        return initial(ROOT.build(dict(self.cfg, **kwargs, type=self.host)))
 
     def need_host(self) -> None:
         package = self.host.split('.')[0]
@@ -98,6 +98,12 @@ class SlotCase:
     def run(self, module: nn.Module, maps: list[Tensor]) -> list[Tensor]:
         """The slot's outputs as a flat list."""
         return list(flatten(self.call(module, maps)))
+
+
+def initial(module):
+    if hasattr(module, 'init_weights'):  # not every host is mmengine's module
+        module.init_weights()
+    return module
 
 
 def flatten(out):

@@ -5,13 +5,12 @@
 """
 from typing import Optional
 
-import torch.nn.functional as F
 from mmcv.cnn import ConvModule
 from mmdet.models.necks import FPN as HostFPN
 from mmengine.model import ModuleList
 from torch import Tensor
 
-from mmups.models.layers import register_slot, top_down
+from mmups.models.layers import extra_levels, register_slot, top_down
 from mmups.models.upsamplers import build_upsampler
 
 
@@ -69,7 +68,7 @@ class FPN(HostFPN):
         laterals = top_down(laterals, self.upsample_modules)
         outs = [conv(x) for conv, x in zip(self.fpn_convs, laterals)]
         if len(outs) < self.num_outs:
-            outs += self._extra_levels(inputs, laterals, outs)
+            outs += extra_levels(self, inputs, laterals, outs)
         return tuple(outs)
 
     def _laterals(self, inputs: tuple[Tensor, ...]) -> list[Tensor]:
@@ -82,23 +81,6 @@ class FPN(HostFPN):
                 source = inputs[i] if i < len(inputs) else laterals[-1]
             laterals.append(conv(source))
         return laterals
-
-    def _extra_levels(self, inputs, laterals, outs) -> list[Tensor]:
-        """Levels beyond the pyramid's: max pooling, or strided convolutions (RetinaNet)."""
-        count = self.num_outs - len(outs)
-        extra = []
-        if not self.add_extra_convs:
-            for _ in range(count):
-                extra.append(F.max_pool2d((outs + extra)[-1], 1, stride=2))
-            return extra
-        x = dict(on_input=inputs[self.backbone_end_level - 1], on_lateral=laterals[-1],
-                 on_output=outs[-1])[self.add_extra_convs]
-        for conv in self.fpn_convs[len(outs):]:
-            if extra and self.relu_before_extra_convs:
-                x = F.relu(x)
-            x = conv(x)
-            extra.append(x)
-        return extra
 
     def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
         laterals = [value for key, value in state_dict.items()

@@ -1,6 +1,10 @@
 """Host-free plumbing between slots and upsamplers."""
-from .ladder import build_ladder, climb
+from .ladder import build_ladder, climb, lift
 from .slot import SLOT_OF, NoSite, Slot, register_slot
-from .top_down import top_down
+from .top_down import add_to_guide, extra_levels, top_down
+from .up_conv import UpConv
 
-__all__ = ['SLOT_OF', 'NoSite', 'Slot', 'build_ladder', 'climb', 'register_slot', 'top_down']
+__all__ = [
+    'SLOT_OF', 'NoSite', 'Slot', 'UpConv', 'add_to_guide', 'build_ladder', 'climb', 'extra_levels',
+    'lift', 'register_slot', 'top_down'
+]

@@ -1,4 +1,4 @@
-"""From several levels of a pyramid to the finest, rung by rung."""
+"""From a coarse map to a finer one, rung by rung."""
 from collections.abc import Sequence
 from itertools import islice
 
@@ -25,7 +25,7 @@ def climb(maps: Sequence[Tensor], upsample_modules: Sequence[nn.Module]) -> list
     """Bring every map to the size of the finest one.
 
     Map i climbs i rungs, each guided by (and ending at the size of) the map of the next finer
-    level as it came in. Methods that reach any size in one step jump to the last rung.
+    level as it came in.
 
     Args:
         maps: (N, C, h_i, w_i), finest first.
@@ -38,11 +38,23 @@ def climb(maps: Sequence[Tensor], upsample_modules: Sequence[nn.Module]) -> list
     modules = iter(upsample_modules)
     lifted = [maps[0]]
     for level in range(len(maps) - 1, 0, -1):
-        x = maps[level]
-        rungs = list(zip(islice(modules, level), maps[level - 1::-1]))
-        if rungs[-1][0].any_size:
-            rungs = rungs[-1:]
-        for upsample, guide in rungs:
-            x = upsample(x, guide=guide, size=guide.shape[2:])
-        lifted.insert(1, x)
+        lifted.insert(1, lift(maps[level], maps[level - 1::-1], list(islice(modules, level))))
     return lifted
+
+
+def lift(x: Tensor, guides: Sequence[Tensor], upsample_modules: Sequence[nn.Module]) -> Tensor:
+    """Bring one map to the size of the last guide.
+
+    Methods that reach any size in one step jump to the last rung.
+
+    Args:
+        x: (N, C, h, w).
+        guides: Maps of the finer levels, in climbing order.
+        upsample_modules: One per guide.
+    """
+    rungs = list(zip(upsample_modules, guides))
+    if rungs[-1][0].any_size:
+        rungs = rungs[-1:]
+    for upsample, guide in rungs:
+        x = upsample(x, guide=guide, size=guide.shape[2:])
+    return x

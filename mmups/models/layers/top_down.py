@@ -1,13 +1,12 @@
 """The top-down pass of a feature pyramid."""
 from collections.abc import Iterable, Sequence
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
 def top_down(laterals: Iterable[Tensor], upsample_modules: Sequence[nn.Module]) -> list[Tensor]:
     """Add each level, upsampled, to the next finer one, from the coarsest to the finest.
-
-    A method whose output holds the guide already (gated FADE) replaces the sum.
 
     Args:
         laterals: Maps (N, C, h_i, w_i), finest first; each is the guide of the one that it
@@ -21,5 +20,42 @@ def top_down(laterals: Iterable[Tensor], upsample_modules: Sequence[nn.Module]) 
     for i in range(len(maps) - 1, 0, -1):
         finer, upsample = maps[i - 1], upsample_modules[i - 1]
         out = upsample(maps[i], guide=finer, size=finer.shape[2:])
-        maps[i - 1] = out if upsample.includes_guide else finer + out
+        maps[i - 1] = add_to_guide(finer, out, upsample)
     return maps
+
+
+def add_to_guide(guide: Tensor, out: Tensor, upsample: nn.Module) -> Tensor:
+    """The sum of an upsampler's guide and its output.
+
+    A method whose output holds the guide already (gated FADE) replaces the sum.
+    """
+    return out if upsample.includes_guide else guide + out
+
+
+def extra_levels(neck: nn.Module, inputs: Sequence[Tensor], laterals: Sequence[Tensor],
+                 outs: Sequence[Tensor]) -> list[Tensor]:
+    """The levels of a host's FPN beyond its backbone's.
+
+    Args:
+        neck: The FPN, whose attributes have the same names in mmdet and mmseg.
+        inputs: Maps of the backbone.
+        laterals: The merged maps.
+        outs: The pyramid so far.
+
+    Returns:
+        As many maps as ``outs`` lacks: max pooled, or strided convolutions (RetinaNet).
+    """
+    count = neck.num_outs - len(outs)
+    extra = []
+    if not neck.add_extra_convs:
+        for _ in range(count):
+            extra.append(F.max_pool2d([*outs, *extra][-1], 1, stride=2))
+        return extra
+    x = dict(on_input=inputs[neck.backbone_end_level - 1], on_lateral=laterals[-1],
+             on_output=outs[-1])[neck.add_extra_convs]
+    for conv in neck.fpn_convs[len(outs):]:
+        if extra and neck.relu_before_extra_convs:
+            x = F.relu(x)
+        x = conv(x)
+        extra.append(x)
+    return extra

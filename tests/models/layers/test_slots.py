@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from mmengine.model import initialize
 from mmengine.registry import MODELS as ROOT
-from slot_cases import DOWN, SLOTS, UP, C
+from slot_cases import DOWN, SLOTS, UP
 from torch.utils.checkpoint import checkpoint
 
 from mmups.models.layers import SLOT_OF
@@ -53,7 +53,7 @@ def test_parity(slot, option, explicit, odd, rounding):
     """Without an upsampler, and with the host's interpolation as one: keys and numbers are the
     host's."""
     case = SLOTS[slot]
-    if odd and not case.odd_size:
+    if odd and not (case.odd_size and case.host_odd):
         pytest.skip('the host needs even sizes')
     if rounding == DOWN and not odd:
         pytest.skip('even sizes have nothing to round')
@@ -131,14 +131,16 @@ def test_autocast(slot, name):
     """bfloat16 autocast trains, and gives about what float32 gives."""
     case = SLOTS[slot]
     module, maps = case.build(name), case.maps()
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        backward(case.run(module, maps))
+    module.eval()  # normalising a batch of two pooled values leaves their sign alone
     expected = case.run(module, maps)
     with torch.autocast('cpu', dtype=torch.bfloat16):
         outs = case.run(module, maps)
-    backward(outs)
     for out, reference in zip(outs, expected):
         assert out.shape == reference.shape
         error = (out.float() - reference).norm() / reference.norm()
-        assert error < 0.05
+        assert error < case.bfloat16_error
     assert all(p.grad.isfinite().all() for p in module.parameters())
 
 
@@ -146,19 +148,22 @@ def test_autocast(slot, name):
 def test_channels_last(slot, name):
     """The memory format changes speed, not numbers."""
     case = SLOTS[slot]
-    module, maps = case.build(name).eval(), case.maps()
+    module, maps = case.build(name), case.maps()
+    module.eval()  # some hosts' eval() returns nothing
     expected = case.run(module, maps)
     module = module.to(memory_format=torch.channels_last)
     outs = case.run(module, [x.contiguous(memory_format=torch.channels_last) for x in maps])
     for out, reference in zip(outs, expected):
-        torch.testing.assert_close(out, reference, rtol=1e-4, atol=1e-4)
+        atol = 1e-4 * max(1, reference.abs().max().item())  # untrained networks may magnify
+        torch.testing.assert_close(out, reference, rtol=1e-4, atol=atol)
 
 
 @pytest.mark.parametrize('slot, name', PAIRS)
 def test_deepcopy(slot, name):
     """A copy (EMA) computes the same and shares no parameter."""
     case = SLOTS[slot]
-    module, maps = case.build(name).eval(), case.maps()
+    module, maps = case.build(name), case.maps()
+    module.eval()
     twin = copy.deepcopy(module)
     assert all(map(torch.equal, case.run(twin, maps), case.run(module, maps)))
     expected = [out.clone() for out in case.run(twin, maps)]
@@ -219,15 +224,15 @@ def test_large_kernels(slot, kernels):
 
 # --- initialisation ------------------------------------------------------------------------------
 
-# Upsampler -> the standard deviation with which each of its parameters starts. PyTorch's default
-# is uniform within 1/sqrt(fan_in).
+# Upsampler -> the standard deviation with which each of its parameters starts (as a function of its
+# channels). PyTorch's default is uniform within 1/sqrt(fan_in).
 INITS = {
     'DySample': (dict(type='DySample', dyscope=True),
                  {'offset.weight': 0.001, 'offset.bias': 0, 'scope.weight': 0, 'scope.bias': 0}),
     'DySample-S': (dict(type='DySample', style='pl', groups=8),
                    {'offset.weight': 0.001, 'offset.bias': 0}),
-    'Deconv': (dict(type='Deconv'), {'weight': (3 * 9 * C)**-0.5}),
-    'PixelShuffle': (dict(type='PixelShuffle'), {'0.weight': (3 * 9 * C)**-0.5}),
+    'Deconv': (dict(type='Deconv'), {'weight': lambda c: (3 * 9 * c)**-0.5}),
+    'PixelShuffle': (dict(type='PixelShuffle'), {'0.weight': lambda c: (3 * 9 * c)**-0.5}),
     'LCTC': (dict(type='LCTC', kernel_size=7),
              {'large.weight': 3**-0.5 / 7, 'small.weight': 3**-0.5 / 3}),
 }
@@ -239,9 +244,12 @@ def assert_initial(model, stds, count):
     modules = upsamplers_of(model)
     assert len(modules) == count
     for key, std in stds.items():
-        values = torch.cat([m.get_parameter(key).flatten() for m in modules])
-        assert values.std(correction=0).item() == pytest.approx(std, rel=0.15, abs=1e-12), key
-        assert values.abs().max() < 6 * std + 1e-12, key
+        units = [std(m.in_channels) if callable(std) else std for m in modules]
+        values = torch.cat([m.get_parameter(key).flatten() / (unit or 1)
+                            for m, unit in zip(modules, units)])
+        spread = float(units[0] > 0)
+        assert values.std(correction=0).item() == pytest.approx(spread, rel=0.15, abs=1e-9), key
+        assert values.abs().max() < 6 * spread + 1e-12, key
 
 
 @pytest.mark.parametrize('host_init', [None, SPOIL], ids=['default', 'spoil'])
@@ -358,7 +366,7 @@ def assert_guide(guide, expected, x):
     (dict(type='DySampel'), ValueError, "'DySampel' is not an upsampler.*registered: .*DySample"),
     (dict(mode='nearest', type='nearest'), ValueError, "'nearest' is not an upsampler"),
     (dict(type='DySample', groups=5), ValueError, r'in_channels=\d+, groups=5'),
-    (dict(type='DySample', in_channels=64), ValueError, 'in_channels=64 contradicts the slot'),
+    (dict(type='DySample', in_channels=48), ValueError, 'in_channels=48 contradicts the slot'),
     (dict(mode='nearst'), ValueError, "mode='nearst'"),
 ], ids=str)
 @pytest.mark.parametrize('slot', SLOTS)
