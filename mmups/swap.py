@@ -333,6 +333,8 @@ class _Model:
         maps = torch.zeros(1, backbone.get('in_channels', 3), side, side)
         with torch.no_grad():
             for stage in stages:
-                maps = self.build(stage).eval()(maps)
+                module = self.build(stage)
+                module.eval()  # not in one line: a ResNet's eval() returns nothing
+                maps = module(maps)
         return [tuple(x.shape[2:]) for x in ([maps] if torch.is_tensor(maps) else maps)
                 if torch.is_tensor(x) and x.dim() == 4]
