@@ -3,7 +3,7 @@ from .fit import fit_size, is_recording
 from .local_attention import deform_attend, deform_query_key, query_key
 from .reassemble import reassemble
 from .sampling import sample_dynamic
-from .shuffle import pixel_shuffle, split_phases
+from .shuffle import pixel_shuffle, pixel_unshuffle
 
 __all__ = ['deform_attend', 'deform_query_key', 'fit_size', 'is_recording', 'pixel_shuffle',
-           'query_key', 'reassemble', 'sample_dynamic', 'split_phases']
+           'pixel_unshuffle', 'query_key', 'reassemble', 'sample_dynamic']

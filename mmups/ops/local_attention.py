@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .reassemble import windows
-from .shuffle import pixel_shuffle, split_phases
+from .shuffle import pixel_unshuffle
 
 
 def query_key(query: Tensor, key: Tensor, kernel_size: int, scale_factor: int = 2) -> Tensor:
@@ -24,13 +24,15 @@ def query_key(query: Tensor, key: Tensor, kernel_size: int, scale_factor: int = 
         scale_factor: s.
 
     Returns:
-        Logits (N, K*K, s*h, s*w), float32 at least; taps in row-major order.
+        Logits (N, K*K*s*s, h, w), float32 at least, in the order of :func:`reassemble`'s weights.
     """
     dtype = torch.promote_types(query.dtype, torch.float32)
-    phases = split_phases(query.to(dtype), scale_factor)  # (N, D, s*s, h, w)
-    logits = [(phases * view).sum(dim=1) for view in windows(key.to(dtype).unsqueeze(2),
-                                                             kernel_size)]
-    return pixel_shuffle(torch.cat(logits, dim=1), scale_factor)
+    n, d, h, w = key.shape
+    queries = pixel_unshuffle(query.to(dtype), scale_factor)
+    queries = queries.reshape(n, d, scale_factor**2, h, w)
+    logits = [(queries * view).sum(dim=1)
+              for view in windows(key.to(dtype).unsqueeze(2), kernel_size)]
+    return torch.cat(logits, dim=1)
 
 
 def deform_query_key(query: Tensor, key: Tensor, offset: Tensor, groups: int,

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .shuffle import pixel_shuffle, split_phases
+from .shuffle import pixel_shuffle
 
 
 def windows(x: Tensor, kernel_size: int):
@@ -30,11 +30,14 @@ def reassemble(x: Tensor, kernels: Tensor, kernel_size: int, groups: int = 1,
     """Weighted sums over K x K windows of ``x``, with weights of their own for each fine pixel.
 
     The operator of CARAFE (Wang et al., ICCV 2019, arXiv:1905.02188), one pass over the taps and
-    no copy of the windows. mmcv's CUDA kernel does the same where it can be used.
+    no copy of the windows. mmcv's CUDA kernel does the same where it can be used. Weights come as
+    convolutions at the coarse size make them, before a pixel shuffle; those that live at the fine
+    size go through :func:`pixel_unshuffle`.
 
     Args:
         x: (N, C, h, w); contiguous blocks of C/G channels share their weights.
-        kernels: (N, G*K*K, s*h, s*w), channel ``g*K*K + tap``; not normalised here.
+        kernels: (N, G*K*K*s*s, h, w), channel ``(g*K*K + tap)*s*s + row*s + column``, where row
+            and column are those of the fine pixel in its cell; not normalised here.
         kernel_size: K, odd.
         groups: G.
         scale_factor: s.
@@ -46,11 +49,10 @@ def reassemble(x: Tensor, kernels: Tensor, kernel_size: int, groups: int = 1,
     s, g = scale_factor, groups
     dtype = torch.promote_types(x.dtype, torch.float32)
     if x.is_cuda and dtype == torch.float32 and _eager() and _mmcv_carafe():
-        return _mmcv_carafe()(x.to(dtype).contiguous(), kernels.to(dtype).contiguous(),
-                              kernel_size, g, s).to(x.dtype)
-    # Phases of a coarse pixel stand on an axis of their own, so that rows stay contiguous.
-    weights = split_phases(kernels.to(dtype), s)
-    weights = weights.reshape(n, g, kernel_size**2, 1, s * s, h, w)
+        fine = pixel_shuffle(kernels.to(dtype), s)
+        return _mmcv_carafe()(x.to(dtype).contiguous(), fine.contiguous(), kernel_size, g,
+                              s).to(x.dtype)
+    weights = kernels.to(dtype).reshape(n, g, kernel_size**2, 1, s * s, h, w)
     out = x.new_zeros((n, g, c // g, s * s, h, w), dtype=dtype)
     blocks = x.to(dtype).reshape(n, g, c // g, 1, h, w)
     for tap, view in enumerate(windows(blocks, kernel_size)):

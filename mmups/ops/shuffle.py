@@ -1,4 +1,5 @@
 """Moving s*s blocks of channels into space and back, for batches of any size."""
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -15,11 +16,12 @@ def pixel_shuffle(x: Tensor, scale_factor: int) -> Tensor:
     return F.pixel_shuffle(x, scale_factor)
 
 
-def split_phases(x: Tensor, scale_factor: int) -> Tensor:
-    """(N, C, s*h, s*w) to (N, C, s*s, h, w), the pixels of each s x s cell on an axis of their own.
+def pixel_unshuffle(x: Tensor, scale_factor: int) -> Tensor:
+    """(N, C, s*h, s*w) to (N, C*s*s, h, w), the way back.
 
-    PyTorch's ``pixel_unshuffle`` fails on an empty batch and in graphs for any size.
+    PyTorch's fails on an empty batch, and splits axes, which no export can prove to be possible
+    at sizes that the graph derives.
     """
-    s = scale_factor
-    cells = x.unflatten(3, (-1, s)).unflatten(2, (-1, s))  # (N, C, h, s, w, s)
-    return cells.permute(0, 1, 3, 5, 2, 4).flatten(2, 3)
+    phases = [x[..., row::scale_factor, column::scale_factor]
+              for row in range(scale_factor) for column in range(scale_factor)]
+    return torch.stack(phases, dim=2).flatten(1, 2)

@@ -10,10 +10,10 @@ ROOT = Path(__file__).parents[2]
 ENV = dict(os.environ, OMP_NUM_THREADS='1', PYTHONPATH=str(ROOT))
 
 
-def run(script, *args, cwd, check=True):
+def run(script, *args, cwd, check=True, **variables):
     """Run a script of tools/ as a user would, from the folder that holds ``data``."""
     done = subprocess.run([sys.executable, str(ROOT / 'tools' / script), *map(str, args)], cwd=cwd,
-                          env=ENV, capture_output=True, text=True, timeout=570)
+                          env=dict(ENV, **variables), capture_output=True, text=True, timeout=570)
     if check and done.returncode:
         raise AssertionError(f'{script} {args} failed:\n{done.stdout[-3000:]}{done.stderr[-5000:]}')
     return done
@@ -31,6 +31,14 @@ def scenes(tmp_path_factory):
     for name, classes in (('digit_scenes', 5), ('digit_scenes_14', 14)):
         run('dataset_converters/digit_scenes.py', f'data/{name}', '--train', 16, '--val', 8,
             '--classes', classes, cwd=folder)
+    return folder
+
+
+@pytest.fixture(scope='session')
+def all_scenes(tmp_path_factory):
+    """A folder with DigitScenes as the demo makes it."""
+    folder = tmp_path_factory.mktemp('all_scenes')
+    run('dataset_converters/digit_scenes.py', 'data/digit_scenes', cwd=folder)
     return folder
 
 

@@ -1,4 +1,5 @@
 """Training, resuming and testing by the commands that the README names."""
+import json
 import os
 import signal
 import subprocess
@@ -47,6 +48,24 @@ def test_trains_and_tests(name, scenes, tool, tmp_path):
     metric = {'segformer': 'mIoU', 'mask_rcnn': 'coco/segm_mAP', 'faster_rcnn': 'coco/bbox_mAP',
               'panoptic_fpn': 'coco_panoptic/PQ'}[Path(name).parts[0]]
     assert metric in done.stdout
+
+
+SWEEP = DEMO.replace('dysample', 'sweep')
+PRESETS = sorted(path.stem for path in (CONFIGS / '_base_/upsamplers').glob('*.py'))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('preset', PRESETS)
+def test_one_epoch_lowers_the_loss(preset, all_scenes, tool, tmp_path):
+    """The sweep config takes its upsampler from the environment; 100 iterations of 8 scenes."""
+    tool('train.py', CONFIGS / SWEEP, '--work-dir', tmp_path, '--cfg-options',
+         'train_cfg.max_iters=100', 'train_cfg.val_interval=100', 'param_scheduler.total_steps=100',
+         'default_hooks.logger.interval=1', cwd=all_scenes, UPSAMPLER=preset)
+    scalars, = tmp_path.glob('*/vis_data/scalars.json')
+    losses = [row['loss'] for row in map(json.loads, scalars.read_text().splitlines())
+              if 'loss' in row]
+    assert len(losses) == 100
+    assert sum(losses[-10:]) < 0.7 * sum(losses[:10])
 
 
 def wait_for(path, process, timeout=240):

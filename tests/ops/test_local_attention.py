@@ -4,7 +4,7 @@ import math
 import pytest
 import torch
 
-from mmups.ops import deform_attend, deform_query_key, query_key
+from mmups.ops import deform_attend, deform_query_key, pixel_shuffle, query_key
 
 
 def naive_query_key(query, key, kernel_size, scale):
@@ -27,7 +27,7 @@ def naive_query_key(query, key, kernel_size, scale):
 def test_query_key_equals_naive_loop(kernel_size, scale):
     key = torch.randn(2, 3, 2, 3, dtype=torch.float64, requires_grad=True)
     query = torch.randn(2, 3, 2 * scale, 3 * scale, dtype=torch.float64, requires_grad=True)
-    check(query_key(query, key, kernel_size, scale),
+    check(pixel_shuffle(query_key(query, key, kernel_size, scale), scale),
           naive_query_key(query, key, kernel_size, scale), (query, key))
 
 

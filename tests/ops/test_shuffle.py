@@ -4,7 +4,7 @@ import itertools
 import pytest
 import torch
 
-from mmups.ops import pixel_shuffle, split_phases
+from mmups.ops import pixel_shuffle, pixel_unshuffle
 
 
 @pytest.mark.parametrize('s', [1, 2, 3])
@@ -25,16 +25,14 @@ def test_empty_batch_forward_and_backward():
 
 
 @pytest.mark.parametrize('s', [1, 2, 3])
-def test_phases_are_the_pixels_of_a_cell(s):
-    x = torch.randn(2, 3, 4 * s, 5 * s)
-    out = split_phases(x, s)
-    for a, b in itertools.product(range(s), range(s)):
-        assert torch.equal(out[:, :, a * s + b], x[:, :, a::s, b::s])
+def test_unshuffle_is_the_way_back(s):
+    x = torch.randn(2, 3 * s * s, 4, 5)
+    assert torch.equal(pixel_unshuffle(pixel_shuffle(x, s), s), x)
 
 
-def test_phases_of_an_empty_batch():
+def test_unshuffle_of_an_empty_batch():
     x = torch.zeros(0, 3, 8, 10, requires_grad=True)
-    out = split_phases(x, 2)
-    assert out.shape == (0, 3, 4, 4, 5)
+    out = pixel_unshuffle(x, 2)
+    assert out.shape == (0, 12, 4, 5)
     out.sum().backward()
     assert x.grad.shape == x.shape

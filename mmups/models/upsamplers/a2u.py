@@ -13,10 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmups.ops import pixel_shuffle, reassemble
+from mmups.ops import reassemble
 from mmups.registry import MODELS
 
-from .base import BaseUpsampler, softmax
+from .base import BaseUpsampler, window_softmax
 
 UP_KERNEL = 3
 ENCODE_KERNEL = 6
@@ -63,8 +63,8 @@ class _KernelGenerator(nn.Module):
         dtype = torch.promote_types(guide.dtype, torch.float32)
         affinity = (self.bnu(a).to(dtype) * self.bnv(b).to(dtype)).sum(dim=1, keepdim=True)
         affinity = affinity / guide.shape[1]**0.5  # (N, 1, h, w)
-        logits = pixel_shuffle(self.bconv_UP(guide).to(dtype) * affinity, 2)  # (N, 9, 2h, 2w)
-        return softmax(logits.sigmoid(), dim=1)
+        logits = self.bconv_UP(guide).to(dtype) * affinity  # (N, 9*4, h, w)
+        return window_softmax(logits.sigmoid(), UP_KERNEL**2, 2)
 
     @staticmethod
     def _encode(guide: Tensor, *kernels: Tensor) -> list[Tensor]:

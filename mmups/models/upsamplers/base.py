@@ -14,6 +14,18 @@ def softmax(logits: Tensor, dim: int) -> Tensor:
     return logits.to(torch.promote_types(logits.dtype, torch.float32)).softmax(dim)
 
 
+def window_softmax(logits: Tensor, taps: int, scale_factor: int) -> Tensor:
+    """Softmax over the taps of each fine pixel's window, for :func:`mmups.ops.reassemble`.
+
+    Args:
+        logits: (N, G*taps*s*s, h, w), in the order of ``reassemble``'s weights.
+        taps: Size of a window.
+        scale_factor: s.
+    """
+    windows = logits.unflatten(1, (-1, taps, scale_factor**2))
+    return softmax(windows, dim=2).flatten(1, 3)
+
+
 class BaseUpsampler(BaseModule, metaclass=ABCMeta):
     """Brings a map (N, C, h, w) to a finer size; channels stay as they are.
 

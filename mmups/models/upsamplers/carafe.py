@@ -10,10 +10,10 @@ from typing import Optional, Union
 
 from torch import Tensor, nn
 
-from mmups.ops import pixel_shuffle, reassemble
+from mmups.ops import reassemble
 from mmups.registry import MODELS
 
-from .base import BaseUpsampler, softmax
+from .base import BaseUpsampler, window_softmax
 
 
 @MODELS.register_module()
@@ -66,8 +66,5 @@ class CARAFE(BaseUpsampler):
 
     def upsample(self, x: Tensor, guide: Optional[Tensor]) -> Tensor:
         logits = self.content_encoder(self.channel_compressor(x))
-        logits = pixel_shuffle(logits, self.scale_factor)  # (N, G*K*K, s*h, s*w)
-        n, _, fine_h, fine_w = logits.shape
-        groups = logits.reshape(n, self.up_group, self.up_kernel**2, fine_h, fine_w)
-        kernels = softmax(groups, dim=2).reshape_as(logits)
+        kernels = window_softmax(logits, self.up_kernel**2, self.scale_factor)
         return reassemble(x, kernels, self.up_kernel, self.up_group, self.scale_factor)

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmups.ops import reassemble
+from mmups.ops import pixel_unshuffle, reassemble
 from mmups.registry import MODELS
 
 from .base import BaseUpsampler, softmax
@@ -78,7 +78,8 @@ class _SemiShift(BaseUpsampler):
 
     def upsample(self, x: Tensor, guide: Optional[Tensor]) -> Tensor:
         kernels = softmax(self.ker_generator(x, guide, self.scale_factor), dim=1)
-        out = reassemble(x, kernels, self.up_kernel, scale_factor=self.scale_factor)
+        out = reassemble(x, pixel_unshuffle(kernels, self.scale_factor), self.up_kernel,
+                         scale_factor=self.scale_factor)
         if self.gate_generator is None:
             return out
         return torch.lerp(out, guide.to(out.dtype),

@@ -25,7 +25,7 @@ from mmups.ops import (
 )
 from mmups.registry import MODELS
 
-from .base import BaseUpsampler, softmax
+from .base import BaseUpsampler, softmax, window_softmax
 
 GROUPS = 32
 
@@ -105,8 +105,8 @@ class SAPA(_Similarity):
     def upsample(self, x: Tensor, guide: Optional[Tensor]) -> Tensor:
         query, key = self._embed(x, guide)
         logits = query_key(query, key, self.up_kernel, self.scale_factor)
-        return reassemble(x, softmax(logits, dim=1), self.up_kernel,
-                          scale_factor=self.scale_factor)
+        kernels = window_softmax(logits, self.up_kernel**2, self.scale_factor)
+        return reassemble(x, kernels, self.up_kernel, scale_factor=self.scale_factor)
 
     def _embed(self, x: Tensor, guide: Tensor) -> tuple[Tensor, Tensor]:
         """Queries (N, D, s*h, s*w) and keys (N, D, h, w)."""

@@ -18,9 +18,6 @@ REFUSED = {
     ('Interpolate-mode=area', 'onnx-traced'): 'no adaptive pooling to a dynamic size',
     ('Interpolate-mode=area', 'inductor'): 'no adaptive pooling to a symbolic size',
 }
-#: Inside a graph whose sizes are derived, torch.export cannot prove that 2*n divides by n, where
-#: maps are split into the pixels of each cell. Alone they export; ONNX and compile take both.
-UNPROVEN = {'A2U', 'CARAFE', 'FADE', 'FADELite', 'SAPA'}
 
 
 def compiled(backend):
@@ -165,10 +162,6 @@ def test_inside_a_pyramid_of_any_size(plain_case, recorder, rounds_up, example, 
     """The fitting is the same for all arguments of a class."""
     net = randomise(Pyramid(plain_case.build(), rounds_up), std=0.1).eval()
     inputs = (torch.randn(2, plain_case.channels, *example), )
-    if plain_case.name in UNPROVEN and recorder.startswith('export'):
-        with pytest.raises(Exception, match='Constraints violated'):
-            record(recorder, plain_case, net, inputs, dynamic(2, 1, least=4))
-        pytest.skip('torch.export cannot prove that twice a size divides by it')
     graph = record(recorder, plain_case, net, inputs, dynamic(2, 1, least=4))
     for n, *size in [(2, *example), (1, 9, 5), (3, 4, 13), (2, 20, 34), (1, 7, 7)]:
         x = torch.randn(n, plain_case.channels, *size)

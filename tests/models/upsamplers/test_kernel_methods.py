@@ -103,6 +103,24 @@ def test_state_dict_keys(name):
     assert sorted(build(dict(type=name)).state_dict()) == KEYS[name]
 
 
+GATE = ['gate_generator.conv.bias', 'gate_generator.conv.weight']
+
+
+@pytest.mark.parametrize('cfg, keys', [
+    (dict(type='FADE', gating=True), [*GATE, *KEYS['FADE']]),
+    (dict(type='FADELite'), KEYS['FADE']),
+    (dict(type='FADELite', gating=True), [*GATE, *KEYS['FADE']]),
+    (dict(type='IndexNet', mode='m2o', use_nonlinear=False, use_context=False),
+     [f'index_net.indexnet{i}.weight' for i in range(1, 5)]),
+    (dict(type='SAPA', variant='inner'), []),
+    (dict(type='SAPA', variant='gated'),
+     sorted(f'{name}.{kind}' for name in ('gate', 'k', 'norm_x', 'norm_y', 'qx', 'qy')
+            for kind in ('bias', 'weight'))),
+], ids=str)
+def test_state_dict_keys_of_variants(cfg, keys):
+    assert sorted(build(cfg).state_dict()) == keys
+
+
 @pytest.mark.parametrize('groups, scale, kernel', [(1, 2, 5), (4, 2, 3), (2, 3, 5)])
 def test_carafe_formula(groups, scale, kernel):
     up = double(dict(type='CARAFE', up_group=groups, up_kernel=kernel, compressed_channels=8),
