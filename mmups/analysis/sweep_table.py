@@ -85,8 +85,9 @@ def _failures(trials, number, status):
     for key, trial in trials.items():
         for name, run in trial['runs'].items():
             if run['status'] == status:
-                rows[f'{run["phase"]}: {" ".join(run["error"].split())}'].append(
-                    (trial['config'], name, number[key]))
+                for phase, error in run['failures'].items():
+                    rows[f'{phase}: {" ".join(error.split())}'].append(
+                        (trial['config'], name, number[key]))
     return [f'- {error}: {sum(n for *_, n in found)} runs, e.g. {found[0][1]} in {found[0][0]}'
             for error, found in sorted(rows.items())]
 
@@ -94,7 +95,7 @@ def _failures(trials, number, status):
 def _unread(results, trials, number):
     counts = Counter(' '.join(result['error'].split()) for result in results if 'error' in result)
     for key, trial in trials.items():
-        for error in {' '.join(run['error'].split()) for run in trial['runs'].values()
-                      if run['status'] == 'missing package'}:
+        for error in {' '.join(error.split()) for run in trial['runs'].values()
+                      if run['status'] == 'missing package' for error in run['failures'].values()}:
             counts[error] += number[key]
     return [f'- {n} x {error}' for error, n in sorted(counts.items())]

@@ -6,6 +6,7 @@ this changes a map's channels or stride, so that every site stays as it is.
 import copy
 import hashlib
 import json
+import re
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,11 +22,13 @@ from mmengine.registry import MODELS as ROOT
 from torch import Tensor, nn
 
 from mmups.models.upsamplers import BaseUpsampler
-from mmups.swap import choose, list_sites, swap_upsampler
+from mmups.swap import list_sites, swap_upsampler
 
 SIDE = 128  # of the images: maps of 4x4 at stride 32
-#: Values that replace what costs time and changes no map, wherever the key stands.
-CHEAP = dict(nms_pre=50, max_per_img=10, max_num=10, with_cp=False, teacher_ckpt=None)
+#: Upper limits of what costs time and changes no map, wherever the key stands.
+AT_MOST = dict(nms_pre=50, max_per_img=100, max_num=100)
+#: Values of keys that would cost time, or a download.
+INSTEAD = dict(with_cp=False, teacher_ckpt=None, pretrained=None, img_size=(SIDE, SIDE))
 #: Keys that say how many blocks the stages of a backbone have, by type.
 BLOCKS = {'SwinTransformer': 'depths', 'MixVisionTransformer': 'num_layers', 'MSCAN': 'depths',
           'PCPVT': 'depths', 'SVT': 'depths', 'PyramidVisionTransformer': 'num_layers',
@@ -41,18 +44,21 @@ def reduced(cfg: Config) -> Config:
     if 'mean' in preprocessor:
         preprocessor.update(mean=[127.5] * 3, std=[64.0] * 3)
     if small.default_scope == 'mmseg':
-        preprocessor['size'] = (SIDE, SIDE)
-        preprocessor.pop('test_cfg', None)
-        small.model.test_cfg = dict(mode='whole')
+        for key in ('size', 'size_divisor', 'test_cfg'):
+            preprocessor.pop(key, None)
+        preprocessor['size_divisor'] = 32
+        small.model.test_cfg = {**small.model.get('test_cfg', {}), 'mode': 'whole'}
+        for key in ('crop_size', 'stride'):
+            small.model.test_cfg.pop(key, None)
     return small
 
 
 def _reduce(node: Any) -> None:
     if isinstance(node, dict):
-        for key in CHEAP.keys() & node.keys():
-            node[key] = CHEAP[key]
-        if 'pretrained' in node:
-            node['pretrained'] = None
+        for key in AT_MOST.keys() & node.keys():
+            node[key] = min(node[key], AT_MOST[key])
+        for key in INSTEAD.keys() & node.keys():
+            node[key] = INSTEAD[key]
         if 'num_grids' in node:
             node['num_grids'] = [8] * len(node['num_grids'])
         if 'Pretrained' in str(node.get('init_cfg')):
@@ -86,33 +92,36 @@ def try_config(cfg: Config, upsamplers: dict[str, dict]) -> dict:
 
     Returns:
         JSON-ready: ``sites``, as :func:`mmups.list_sites` gives them, and ``runs``, name -> what
-        became of it: ``swapped``, the paths that were, ``status`` ('ok', 'nothing to swap',
-        'failed', 'stock fails too' or 'missing package') and for failures ``phase`` and ``error``.
-        The run 'Interpolate' is of the build alone.
+        became of it: ``swapped`` and ``refused``, the paths of the sites; ``failures``, phase
+        ('build', 'predict', 'loss') -> error; and ``status``: 'ok', 'nothing to swap', 'missing
+        package', 'stock fails too' in the same phases, or 'failed'. The run 'Interpolate' is of
+        the build alone.
     """
     sites = list_sites(cfg)
     result = dict(sites=[_row(site) for site in sites], runs={})
     weights, stock = None, {}
     for name, upsampler in {'Interpolate': dict(mode='nearest'), **upsamplers}.items():
-        run = result['runs'][name] = dict(status='nothing to swap', swapped=[], refused={})
+        run = result['runs'][name] = dict(status='nothing to swap', swapped=[], failures={})
         listed = list_sites(cfg, upsampler)
         run['refused'] = {site.path: site.reason for site in listed
                           if site.reason and not site.optional and site.slot}
-        if not any(site.reason is None and not site.optional for site in listed):
+        run['swapped'] = [site.path for site in listed if not site.reason and not site.optional]
+        if not run['swapped']:
             continue
-        run['swapped'] = [site.path for site in choose(listed)]
-        swapped = swap_upsampler(cfg, upsampler)
         run_it = name != 'Interpolate'
-        failure, weights = _attempt(swapped, weights, run_it)
-        run['status'] = 'ok'
-        if failure is None:
-            continue
-        run.update(failure)
-        if run_it not in stock:
+        run['failures'], weights = _attempt(swap_upsampler(cfg, upsampler), weights, run_it)
+        if run['failures'] and run_it not in stock:
             stock[run_it], _ = _attempt(cfg, None, run_it)
-        if run['status'] == 'failed' and stock[run_it] is not None:
-            run.update(status='stock fails too', stock=stock[run_it])
+        run['status'] = _status(run['failures'], stock.get(run_it))
     return result
+
+
+def _status(failures: dict, stock: Optional[dict]) -> str:
+    if not failures:
+        return 'ok'
+    if any(re.search('is not in the|install', error) for error in failures.values()):
+        return 'missing package'
+    return 'stock fails too' if failures.keys() <= stock.keys() else 'failed'
 
 
 def _row(site) -> dict:
@@ -122,25 +131,32 @@ def _row(site) -> dict:
     return row
 
 
-def _attempt(cfg: Config, weights: Optional[dict], run_it: bool) -> tuple[Optional[dict], dict]:
-    """What failed (None: nothing), and the model's weights, to be passed to the next attempt."""
-    phase = 'build'
-    try:
+def _attempt(cfg: Config, weights: Optional[dict], run_it: bool) -> tuple[dict, Optional[dict]]:
+    """Phase -> error of what failed, and the model's weights, to be passed to the next attempt."""
+    failures = {}
+    with _noting(failures, 'build'):
         model = _build(cfg, weights, random=run_it)
-        if run_it:
-            weights = model.state_dict()
-            batch = make_batch(cfg)
-            phase = 'predict'
-            _predict(model, copy.deepcopy(batch))
-            phase = 'loss'
-            _learn(model, batch)
+    if failures or not run_it:
+        return failures, weights
+    weights = {key: value.clone() for key, value in model.state_dict().items()}
+    batch = make_batch(cfg)
+    with _noting(failures, 'predict'):
+        _predict(model, copy.deepcopy(batch))
+    with _noting(failures, 'loss'):
+        _learn(model, batch)
+    return failures, weights
+
+
+@contextmanager
+def _noting(failures: dict, phase: str) -> Iterator[None]:
+    try:
+        yield
+    except TimeoutError:
+        raise
     except Exception as error:  # any of a host's
         where = traceback.extract_tb(error.__traceback__)[-1]
         place = f'{"/".join(where.filename.split("/")[-3:])}:{where.lineno}'
-        missing = isinstance(error, ImportError) or 'is not in the' in str(error)
-        return dict(status='missing package' if missing else 'failed', phase=phase,
-                    error=f'{type(error).__name__}: {str(error)[:300]} ({place})'), weights
-    return None, weights
+        failures[phase] = f'{type(error).__name__}: {str(error)[:300]} ({place})'
 
 
 def _build(cfg: Config, weights: Optional[dict], random: bool) -> nn.Module:
@@ -153,7 +169,7 @@ def _build(cfg: Config, weights: Optional[dict], random: bool) -> nn.Module:
         for key, value in model.state_dict().items():
             if key in missing and value.is_floating_point():
                 nn.init.normal_(value, std=0.01)
-    elif random:  # of what is no backbone: those train from pretrained weights, or PyTorch's
+    elif random:  # backbones keep what PyTorch draws, which saves time
         for name, child in model.named_children():
             if name != 'backbone' and hasattr(child, 'init_weights'):
                 child.init_weights()
@@ -209,7 +225,8 @@ def make_batch(cfg: Config) -> dict:
     if cfg.default_scope == 'mmseg':
         from mmengine.structures import PixelData
         from mmseg.structures import SegDataSample
-        shape = (SIDE, SIDE)
+        # LRASPPHead pools windows of 49 pixels at stride 8.
+        shape = (SIDE, SIDE) if 'LRASPP' not in str(cfg.model.decode_head) else (448, 448)
 
         def labels(count) -> Tensor:
             return torch.randint(0, count, (1, *shape))
@@ -221,7 +238,8 @@ def make_batch(cfg: Config) -> dict:
         return dict(inputs=list(torch.randint(0, 256, (2, 3, *shape), dtype=torch.uint8)),
                     data_samples=samples)
     from mmdet.testing import demo_mm_inputs, demo_track_inputs
-    options = dict(image_shapes=(3, SIDE, SIDE), num_classes=classes, with_mask=True,
+    masks = 'mask' in str({**cfg.model, 'data_preprocessor': None})  # not every head bears them
+    options = dict(image_shapes=(3, SIDE, SIDE), num_classes=classes, with_mask=masks,
                    with_semantic=True)
     if 'Track' in str(cfg.model.get('data_preprocessor', {}).get('type')):
         return demo_track_inputs(1, num_frames=2, key_frames_inds=[0], num_items=None, **options)
