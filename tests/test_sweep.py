@@ -169,7 +169,7 @@ def test_command_goes_on_where_it_was(tmp_path, monkeypatch, capsys):
         tool.main()
         return capsys.readouterr().out
 
-    include = ('--include', 'mmseg::segformer/*b[012]*ade20k*')
+    include = ('--include', 'mmseg::segformer/*mit-b[012]*ade20k*')
     assert '3 configs, 0 of them done, 1 to do' in sweep(*include, '--limit', '1')
     first = lines_of(tmp_path)
     with (tmp_path / 'results.jsonl').open('a') as file:
