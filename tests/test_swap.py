@@ -377,7 +377,7 @@ def test_command_trains(command, monkeypatch):
 @pytest.mark.parametrize('args, message', [
     (('nowhere.py', ), "^swap.py: no config 'nowhere.py'; give a path"),
     ((OWN, 'dysampel'), "^swap.py: no upsampler 'dysampel'; types: .*DySample.*presets: .*fade"),
-    ((OWN, 'DySample', '--out', 'no/such/x.py'), '^swap.py: .*no/such/x.py'),
+    ((OWN, 'DySample', '--out', f'{OWN}/x.py'), f'^swap.py: .*{OWN.name}'),
     ((OWN, 'FADE', '--sites', 'neck'), "^swap.py: no site 'neck'; the model has: decode_head, "),
 ], ids=['config', 'upsampler', 'out', 'site'])
 def test_command_mistakes(args, message, command):

@@ -73,6 +73,7 @@ def table(sites, chosen=None):
 def write(args, text):
     if args.out.exists() and not args.force:
         raise FileExistsError(f'{args.out} exists; --force overwrites it, --out names another')
+    args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(text, encoding='utf-8')
 
 
