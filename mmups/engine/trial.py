@@ -101,7 +101,9 @@ def try_config(cfg: Config, upsamplers: dict[str, dict]) -> dict:
     sites = list_sites(cfg)
     result = dict(sites=[_row(site) for site in sites], runs={})
     weights, stock = None, {}
-    for name, upsampler in {'Interpolate': dict(mode='nearest'), **upsamplers}.items():
+    plan = [('Interpolate', dict(mode='nearest'), False),
+            *((name, upsampler, True) for name, upsampler in upsamplers.items())]
+    for name, upsampler, run_it in plan:
         run = result['runs'][name] = dict(status='nothing to swap', swapped=[], failures={})
         listed = list_sites(cfg, upsampler)
         run['refused'] = {site.path: site.reason for site in listed
@@ -109,7 +111,6 @@ def try_config(cfg: Config, upsamplers: dict[str, dict]) -> dict:
         run['swapped'] = [site.path for site in listed if not site.reason and not site.optional]
         if not run['swapped']:
             continue
-        run_it = name != 'Interpolate'
         run['failures'], weights = _attempt(swap_upsampler(cfg, upsampler), weights, run_it)
         if run['failures'] and run_it not in stock:
             stock[run_it], _ = _attempt(cfg, None, run_it)
