@@ -145,10 +145,7 @@ class Inline:
     def __init__(self, *args):
         pass
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *args):
+    def shutdown(self):
         pass
 
     def submit(self, function, *args):

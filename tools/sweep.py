@@ -12,6 +12,7 @@ import signal
 import time
 import warnings
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import redirect_stderr, redirect_stdout
 from fnmatch import fnmatch
 from importlib.util import find_spec
@@ -108,52 +109,85 @@ class Results:
 
     def add(self, line):
         self.lines.append(line)
-        self.status.setdefault(line.get('key'), line['status'])
+        if 'key' in line:
+            self.status[line['key']] = line['status']
         with self.path.open('a', encoding='utf-8') as file:
             file.write(json.dumps(line) + '\n')
+
+
+class Workers:
+    """Processes that run tasks, and outlive a task that kills its process."""
+
+    def __init__(self, args):
+        self.args = args
+        self.tasks = {}  # future -> (function, arguments)
+        self.pool = self.new_pool(args.jobs)
+
+    def new_pool(self, jobs):
+        return ProcessPoolExecutor(jobs, get_context('spawn'), quiet, (self.args.timeout, ))
+
+    def submit(self, *task):
+        self.tasks[self.pool.submit(*task)] = task
+
+    def finished(self):
+        """Results of one task at least."""
+        done, _ = wait(self.tasks, return_when=FIRST_COMPLETED)
+        if not any(isinstance(future.exception(), BrokenProcessPool) for future in done):
+            return [(self.tasks.pop(future), future.result()) for future in done]
+        suspects, self.tasks = list(self.tasks.values()), {}
+        self.pool.shutdown()
+        self.pool = self.new_pool(self.args.jobs)
+        return [(task, self.run_alone(task)) for task in suspects]
+
+    def run_alone(self, task):
+        """The task's result; None: it kills its process."""
+        with self.new_pool(1) as pool:
+            try:
+                return pool.submit(*task).result()
+            except BrokenProcessPool:
+                return None
 
 
 def sweep(configs, results, args):
     """Describe all configs, run one of each kind, add a line for each."""
     todo = iter(configs.items())
     bar = ProgressBar(len(configs))
-    waiting, running = {}, set()  # key -> lines that wait for its result
-    with ProcessPoolExecutor(args.jobs, get_context('spawn'), quiet, (args.timeout, )) as pool:
-        def more():
-            name, path = next(todo, (None, None))
-            if name:
-                running.add(pool.submit(describe, name, path))
+    workers = Workers(args)
+    waiting = {}  # key -> lines that wait for its result
 
-        def finish(line):
-            results.add(line)
-            bar.update()
+    def finish(line):
+        results.add(line)
+        bar.update()
 
-        for _ in range(2 * args.jobs):
-            more()
-        while running:
-            done, _ = wait(running, return_when=FIRST_COMPLETED)
-            for future in done:
-                running.remove(future)
-                out = future.result()
-                if isinstance(out, dict):  # a model has run
-                    finish(out)
-                    for line in waiting.pop(out['key']):
-                        finish(dict(line, status=out['status']))
-                    more()
-                    continue
-                line, model = out
+    def describe_next():
+        if config := next(todo, None):
+            workers.submit(describe, *config)
+
+    for _ in range(2 * args.jobs):
+        describe_next()
+    while workers.tasks:
+        for (function, *arguments), out in workers.finished():
+            if function is describe:
+                line, model = out or (dict(config=arguments[0], status='missing package',
+                                           error='loading it kills the process'), None)
                 key = line.get('key')
-                if 'status' in line:
-                    finish(line)
+                if key in waiting:
+                    waiting[key].append(line)
                 elif key in results.status:
                     finish(dict(line, status=results.status[key]))
-                elif key in waiting:
-                    waiting[key].append(line)
+                elif model is None:
+                    finish(line)
                 else:
                     waiting[key] = []
-                    running.add(pool.submit(try_one, line, model, args.timeout))
+                    workers.submit(try_one, line, model, args.timeout)
                     continue
-                more()
+            else:
+                out = out or dict(arguments[0], status='failed', error='it kills the process')
+                finish(out)
+                for line in waiting.pop(out['key']):
+                    finish(dict(line, status=out['status']))
+            describe_next()
+    workers.pool.shutdown()
     print()
 
 

@@ -20,7 +20,8 @@ def sweep_table(results: Iterable[dict]) -> str:
             ('Sites that refuse, by reason', _refusals(trials, number)),
             ('Failures', _failures(trials, number, 'failed')),
             ('Configs whose stock model fails too', _failures(trials, number, 'stock fails too')),
-            ('Missing packages and configs that do not load', _unread(results, trials, number))):
+            ('Missing packages; configs that do not load, or take their process down',
+             _unread(results, trials, number))):
         lines += ['', f'## {title}', '', *(rows or ['None.'])]
     return '\n'.join(lines) + '\n'
 
