@@ -5,7 +5,9 @@ from .upsamplers import *  # noqa: F401,F403
 
 #: Host package -> (module with its slots, the slots' names)
 SLOTS = {
-    'mmdet': ('mmups.models.det', ('FPN', 'FCNMaskHead', 'PanopticFPNHead')),
+    'mmdet': ('mmups.models.det', (
+        'DynamicMaskHead', 'FCNMaskHead', 'FPN', 'HTCMaskHead', 'MSDeformAttnPixelDecoder',
+        'PanopticFPNHead', 'PixelDecoder', 'SCNetMaskHead', 'TransformerEncoderPixelDecoder')),
     'mmseg': ('mmups.models.seg', (
         'BiSeNetV1', 'BiSeNetV2', 'DDRNet', 'ERFNet', 'FastSCNN', 'Feature2Pyramid', 'ICNeck',
         'JPU', 'MultiLevelNeck', 'PIDNet', 'STDCContextPathNet', 'SegFPN', 'SegHRNet',
