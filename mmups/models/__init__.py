@@ -6,8 +6,11 @@ from .upsamplers import *  # noqa: F401,F403
 #: Host package -> (module with its slots, the slots' names)
 SLOTS = {
     'mmdet': ('mmups.models.det', (
-        'DynamicMaskHead', 'FCNMaskHead', 'FPN', 'HTCMaskHead', 'MSDeformAttnPixelDecoder',
-        'PanopticFPNHead', 'PixelDecoder', 'SCNetMaskHead', 'TransformerEncoderPixelDecoder')),
+        'BoxInstMaskHead', 'CondInstMaskHead', 'DecoupledSOLOHead', 'DecoupledSOLOLightHead',
+        'DynamicMaskHead', 'FCNMaskHead', 'FPN', 'FusedSemanticHead', 'HRNet', 'HTCMaskHead',
+        'HourglassNet', 'MSDeformAttnPixelDecoder', 'PanopticFPNHead', 'PixelDecoder',
+        'RTMDetInsHead', 'RTMDetInsSepBNHead', 'SCNetMaskHead', 'SCNetSemanticHead', 'SOLOHead',
+        'SOLOV2Head', 'TransformerEncoderPixelDecoder', 'YOLACTProtonet')),
     'mmseg': ('mmups.models.seg', (
         'BiSeNetV1', 'BiSeNetV2', 'DDRNet', 'ERFNet', 'FastSCNN', 'Feature2Pyramid', 'ICNeck',
         'JPU', 'MultiLevelNeck', 'PIDNet', 'STDCContextPathNet', 'SegFPN', 'SegHRNet',

@@ -12,8 +12,7 @@ import torch
 import torch.nn.functional as F
 from mmdet.models.layers import MSDeformAttnPixelDecoder as HostMSDeformAttnPixelDecoder
 from mmdet.models.layers import PixelDecoder as HostPixelDecoder
-from mmdet.models.layers import \
-    TransformerEncoderPixelDecoder as HostTransformerEncoderPixelDecoder
+from mmdet.models.layers import TransformerEncoderPixelDecoder as HostTransformerEncoderPixelDecoder
 from mmengine.model import ModuleList
 from torch import Tensor
 
