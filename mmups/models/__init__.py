@@ -7,10 +7,11 @@ from .upsamplers import *  # noqa: F401,F403
 SLOTS = {
     'mmdet': ('mmups.models.det', (
         'BoxInstMaskHead', 'CondInstMaskHead', 'DecoupledSOLOHead', 'DecoupledSOLOLightHead',
-        'DynamicMaskHead', 'FCNMaskHead', 'FPN', 'FusedSemanticHead', 'HRNet', 'HTCMaskHead',
-        'HourglassNet', 'MSDeformAttnPixelDecoder', 'PanopticFPNHead', 'PixelDecoder',
-        'RTMDetInsHead', 'RTMDetInsSepBNHead', 'SCNetMaskHead', 'SCNetSemanticHead', 'SOLOHead',
-        'SOLOV2Head', 'TransformerEncoderPixelDecoder', 'YOLACTProtonet')),
+        'DynamicMaskHead', 'FCNMaskHead', 'FPN', 'FeatureRelayHead', 'FusedSemanticHead', 'HRNet',
+        'HTCMaskHead', 'HourglassNet', 'MSDeformAttnPixelDecoder', 'PanopticFPNHead',
+        'PixelDecoder', 'RTMDetInsHead', 'RTMDetInsSepBNHead', 'SCNetMaskHead',
+        'SCNetSemanticHead', 'SOLOHead', 'SOLOV2Head', 'TransformerEncoderPixelDecoder',
+        'YOLACTProtonet')),
     'mmseg': ('mmups.models.seg', (
         'BiSeNetV1', 'BiSeNetV2', 'DDRNet', 'ERFNet', 'FastSCNN', 'Feature2Pyramid', 'ICNeck',
         'JPU', 'MultiLevelNeck', 'PIDNet', 'STDCContextPathNet', 'SegFPN', 'SegHRNet',

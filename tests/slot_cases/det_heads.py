@@ -180,4 +180,11 @@ CASES = [
     SlotCase('DecoupledSOLOLightHead', 'mmdet.DecoupledSOLOLightHead',
              solo_head('DecoupledSOLOLightHead'), (C, ) * 5, 1,
              same_as_host=dict(mode='bilinear'), finest=None, call=without_peaks),
+    SlotCase('FeatureRelayHead', 'mmdet.FeatureRelayHead',
+             dict(type='mmups.FeatureRelayHead', in_channels=8, out_conv_channels=C), (), 1,
+             guided=False, same_as_host=dict(mode='bilinear', align_corners=True),
+             odd_size=None, finest=lambda maps: (14, 14),
+             inputs=lambda size, rounding: [torch.randn(2, 8, 1, 1)],
+             call=lambda module, maps: module(maps[0].flatten(1)),
+             options={'x3': dict(roi_feat_size=5, scale_factor=3)}),
 ]

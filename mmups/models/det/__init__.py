@@ -1,6 +1,7 @@
 """Slots in mmdet's classes; imported only where mmdet is installed."""
 from .condinst_head import BoxInstMaskHead, CondInstMaskHead
 from .fcn_mask_head import DynamicMaskHead, FCNMaskHead, HTCMaskHead, SCNetMaskHead
+from .feature_relay_head import FeatureRelayHead
 from .fpn import FPN
 from .fused_semantic_head import FusedSemanticHead, SCNetSemanticHead
 from .hourglass import HourglassNet
@@ -13,8 +14,9 @@ from .yolact_protonet import YOLACTProtonet
 
 __all__ = [
     'FPN', 'BoxInstMaskHead', 'CondInstMaskHead', 'ConvUpsample', 'DecoupledSOLOHead',
-    'DecoupledSOLOLightHead', 'DynamicMaskHead', 'FCNMaskHead', 'FusedSemanticHead', 'HRNet',
-    'HTCMaskHead', 'HourglassNet', 'MSDeformAttnPixelDecoder', 'PanopticFPNHead', 'PixelDecoder',
-    'RTMDetInsHead', 'RTMDetInsSepBNHead', 'SCNetMaskHead', 'SCNetSemanticHead', 'SOLOHead',
-    'SOLOV2Head', 'TransformerEncoderPixelDecoder', 'YOLACTProtonet'
+    'DecoupledSOLOLightHead', 'DynamicMaskHead', 'FCNMaskHead', 'FeatureRelayHead',
+    'FusedSemanticHead', 'HRNet', 'HTCMaskHead', 'HourglassNet', 'MSDeformAttnPixelDecoder',
+    'PanopticFPNHead', 'PixelDecoder', 'RTMDetInsHead', 'RTMDetInsSepBNHead', 'SCNetMaskHead',
+    'SCNetSemanticHead', 'SOLOHead', 'SOLOV2Head', 'TransformerEncoderPixelDecoder',
+    'YOLACTProtonet'
 ]

@@ -65,6 +65,9 @@ class HTCMaskHead(UpsamplingMaskHead, HostHTCMaskHead):
 class SCNetMaskHead(UpsamplingMaskHead, HostSCNetMaskHead):
     """Mask head of SCNet.
 
+    Its residual blocks end without a ReLU. The one behind the upsampler is there as behind mmdet's
+    deconv, and cuts off what a method that only interpolates would have passed on.
+
     Args:
         upsampler, upsample_cfg: As in :class:`UpsamplingMaskHead`.
         kwargs: As in mmdet's SCNetMaskHead.

@@ -3,27 +3,9 @@ from typing import Optional
 
 from mmdet.models.dense_heads import YOLACTProtonet as HostYOLACTProtonet
 from mmdet.models.dense_heads.yolact_head import InterpolateModule
-from mmengine.model import BaseModule, ModuleList
-from torch import Tensor, nn
+from torch import nn
 
-from mmups.models.layers import NoSite, UpsamplersLast, register_slot
-from mmups.models.upsamplers import build_upsampler
-
-
-class Step(BaseModule):
-    """What stands in a host's nn.Sequential: one upsampler, under the name of all slots.
-
-    Args:
-        args: As in :func:`build_upsampler`, and so are the named ones.
-    """
-
-    def __init__(self, *args, **kwargs):
-        super().__init__()
-        self.upsample_modules = ModuleList([build_upsampler(*args, **kwargs)])
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, h, w) to (N, C, s*h, s*w)."""
-        return self.upsample_modules[0](x)
+from mmups.models.layers import NoSite, UpsamplersLast, UpsampleStep, register_slot
 
 
 @register_slot(HostYOLACTProtonet)
@@ -45,8 +27,8 @@ class YOLACTProtonet(UpsamplersLast, HostYOLACTProtonet):
         channels, steps = self.in_channels, 0
         for i, layer in enumerate(self.protonet):
             if isinstance(layer, InterpolateModule):
-                self.protonet[i] = Step(upsampler, channels,
-                                        scale_factor=layer.kwargs['scale_factor'])
+                self.protonet[i] = UpsampleStep(
+                    upsampler, channels, scale_factor=layer.kwargs['scale_factor'])
                 steps += 1
             elif isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
                 channels = layer.out_channels
