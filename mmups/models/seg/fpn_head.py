@@ -21,8 +21,8 @@ class FPNHead(UpsamplingHead, HostFPNHead):
     """Semantic FPN's head, whose x2 steps are upsamplers: 1 + 2 + 3 of them for four levels.
 
     ``upsample_modules[0]`` lifts the 1/8 map, 1 and 2 the 1/16 map, 3 to 5 the 1/32 map, each
-    after a convolution. The guide of a step is the input map of the level that it reaches; a step
-    between two of ``feature_strides`` has none.
+    after a convolution. The guide of a step is the input map of the level that it reaches. Where
+    ``feature_strides`` skip a level, the steps past it have none.
 
     Args:
         upsampler: The method and its arguments; None: bilinear, as in mmseg.
@@ -33,7 +33,7 @@ class FPNHead(UpsamplingHead, HostFPNHead):
     def build_upsamplers(self, upsampler: Optional[dict]) -> Iterable[nn.Module]:
         bilinear = dict(mode='bilinear', align_corners=self.align_corners)
         strides, modules = list(self.feature_strides), []
-        self._reached = []  # per level and step, the level that it reaches; None: none is there
+        self._reached = []  # per level and step, the level that it reaches; None: no guide
         for stride, convs in zip(strides, self.scale_heads):
             reached = []
             for key, layer in list(convs.named_children()):
@@ -41,12 +41,14 @@ class FPNHead(UpsamplingHead, HostFPNHead):
                     delattr(convs, key)  # the convolutions keep their keys
                     stride //= 2
                     reached.append(strides.index(stride) if stride in strides else None)
+            if None in reached:
+                reached = [None] * len(reached)
             self._reached.append(reached)
             modules += [
                 build_upsampler(upsampler or bilinear, self.channels,
                                 guide_channels=None if level is None else self.in_channels[level])
                 for level in reached]
-        return modules
+        return modules or super().build_upsamplers(upsampler)
 
     def forward(self, inputs: tuple[Tensor, ...]) -> Tensor:
         """Maps of a pyramid, finest first, to logits of the finest one's size."""

@@ -25,7 +25,8 @@ class LightHamHead(UpsamplingHead, HostLightHamHead):
 
     def build_upsamplers(self, upsampler: Optional[dict]) -> Iterable[nn.Module]:
         bilinear = dict(mode='bilinear', align_corners=self.align_corners)
-        return build_ladder(upsampler or bilinear, self.in_channels)
+        ladder = build_ladder(upsampler or bilinear, self.in_channels)
+        return ladder or super().build_upsamplers(upsampler)
 
     def _transform_inputs(self, inputs: tuple[Tensor, ...]) -> list[Tensor]:
         # All of the first one's size, so that mmseg's resizing has nothing left to do.

@@ -39,16 +39,20 @@ class UpsamplingHead:
         if self.input_transform == 'resize_concat':
             resize = dict(mode='bilinear', align_corners=self.align_corners)
             self.upsample_modules.extend(build_ladder(upsampler or resize, self._map_channels))
-        if upsampler is not None and not self.upsample_modules:
-            raise NoSite(f'{type(self).__name__} with in_channels={self.in_channels} and '
-                         f'input_transform={self.input_transform!r} has no upsampling step for '
-                         '`upsampler`; its final logits have `logits_upsampler`')
         self._upsamples_logits = logits_upsampler is not None
         if self._upsamples_logits:
             self.upsample_modules.append(build_upsampler(logits_upsampler, self.channels))
 
     def build_upsamplers(self, upsampler: Optional[dict]) -> Iterable[nn.Module]:
-        """The modules of the head's own sites; None: those that do what the host does."""
+        """The modules of the head's own sites; None: those that do what the host does.
+
+        A subclass whose arguments leave no site returns what this returns.
+        """
+        concatenates = self.input_transform == 'resize_concat' and len(self._map_channels) > 1
+        if upsampler is not None and not concatenates:
+            raise NoSite(f'{type(self).__name__} with in_channels={self._map_channels} and '
+                         f'input_transform={self.input_transform!r} has no upsampling step for '
+                         '`upsampler`; its final logits have `logits_upsampler`')
         return []
 
     def cls_seg(self, feat: Tensor) -> Tensor:

@@ -46,7 +46,7 @@ class DepthwiseSeparableASPPHead(UpsamplingHead, HostDepthwiseSeparableASPPHead)
 
     def build_upsamplers(self, upsampler: Optional[dict]) -> Iterable[nn.Module]:
         if self.c1_bottleneck is None:
-            return []
+            return super().build_upsamplers(upsampler)
         bilinear = dict(mode='bilinear', align_corners=self.align_corners)
         return [build_upsampler(upsampler or bilinear, self.channels,
                                 guide_channels=self.c1_bottleneck.out_channels,

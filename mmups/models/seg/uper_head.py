@@ -40,7 +40,9 @@ class UPerHead(UpsamplingHead, HostUPerHead):
         levels = [self.channels] * len(self.in_channels)
         top_down_modules = [build_upsampler(upsampler or resize, c, guide_channels=c)
                             for c in levels[1:]]
-        return [*top_down_modules, *build_ladder(self._fusion_upsampler or resize, levels)]
+        rungs = build_ladder(self._fusion_upsampler or resize, levels)
+        return [*top_down_modules, *rungs] or super().build_upsamplers(
+            upsampler or self._fusion_upsampler)
 
     def _forward_feature(self, inputs: tuple[Tensor, ...]) -> Tensor:
         """Backbone maps to the features before the logits, of the finest map's size."""
