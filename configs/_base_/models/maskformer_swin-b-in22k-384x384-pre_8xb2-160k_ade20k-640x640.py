@@ -1,5 +1,5 @@
-# mmseg has MaskFormer with Swin-T and Swin-S. This is the original's Swin-B for ADE20K: pretrained on
-# ImageNet-22k, 640x640 crops.
+# mmseg has MaskFormer with Swin-T and Swin-S. This is the original's with Swin-B for ADE20K:
+# pretrained on ImageNet-22k, 640x640 crops.
 _base_ = 'mmseg::maskformer/maskformer_swin-s_upernet_8xb2-160k_ade20k-512x512.py'
 checkpoint = 'https://download.openmmlab.com/mmsegmentation/v0.5/pretrain/swin/swin_base_patch4_window12_384_22k_20220317-e5c09f74.pth'  # noqa: E501
 crop_size = (640, 640)
