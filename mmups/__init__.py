@@ -5,4 +5,11 @@ Importing the package is cheap on purpose: mmengine imports it whenever a config
 """
 from .version import __version__
 
-__all__ = ['__version__']
+__all__ = ['__version__', 'list_sites', 'swap_upsampler']
+
+
+def __getattr__(name: str):
+    if name in ('list_sites', 'swap_upsampler'):
+        from . import swap
+        return getattr(swap, name)
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

@@ -27,7 +27,7 @@ ARROWS = {
     'mmups/datasets': {'evaluation'},
     'mmups/engine': MODELS | TOOLBOX | {'ops', 'swap', 'version'},
     'mmups/swap.py': MODELS | TOOLBOX | {'ops'},
-    'mmups/__init__.py': {'version'},
+    'mmups/__init__.py': {'version', 'swap'},
     'mmups/version.py': set(),
     'mmups/registry.py': set(),
     'tools': MODELS | TOOLBOX | {'ops', 'swap', 'engine', 'version', 'mmups', 'registry'},

@@ -29,20 +29,28 @@ def common_parser(description: str) -> argparse.ArgumentParser:
     return parser
 
 
-def load_config(args: argparse.Namespace) -> Config:
-    """The config that ``args`` name, with their overrides in it.
+def read_config(name: str) -> Config:
+    """The config at a path, or a stock one by its name.
 
     Raises:
         FileNotFoundError: There is no such file; the message says how stock configs are named.
     """
+    if '::' in name:  # mmengine resolves such names in _base_ only
+        return Config.fromstring(f'_base_ = {name!r}', '.py')
+    if Path(name).is_file():
+        return Config.fromfile(name)
+    raise FileNotFoundError(f'no config {name!r}; give a path, or mmdet::FOLDER/NAME.py or '
+                            'mmseg::FOLDER/NAME.py for a stock one')
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """The config that ``args`` name, with their overrides in it.
+
+    Raises:
+        FileNotFoundError: As in :func:`read_config`.
+    """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    if '::' in args.config:  # mmengine resolves such names in _base_ only
-        cfg = Config.fromstring(f'_base_ = [{args.config!r}]', '.py')
-    elif Path(args.config).is_file():
-        cfg = Config.fromfile(args.config)
-    else:
-        raise FileNotFoundError(f'no config {args.config!r}; give a path, or mmdet::FOLDER/NAME.py '
-                                'or mmseg::FOLDER/NAME.py for a stock one')
+    cfg = read_config(args.config)
     cfg.launcher = args.launcher
     cfg.merge_from_dict(args.cfg_options)
     if args.work_dir is not None:

@@ -5,7 +5,10 @@ from .upsamplers import *  # noqa: F401,F403
 
 #: Host package -> (module with its slots, the slots' names)
 SLOTS = {
-    'mmdet': ('mmups.models.det', ('FPN', 'FCNMaskHead', 'PanopticFPNHead')),
+    'mmdet': ('mmups.models.det', (
+        'BFP', 'CSPNeXtPAFPN', 'CTResNetNeck', 'DyHead', 'FCNMaskHead', 'FPG', 'FPN',
+        'FPN_DropBlock', 'HRFPN', 'NASFCOS_FPN', 'NASFPN', 'PAFPN', 'PanopticFPNHead', 'RFP',
+        'YOLOV3Neck', 'YOLOXPAFPN')),
     'mmseg': ('mmups.models.seg', (
         'BiSeNetV1', 'BiSeNetV2', 'DDRNet', 'ERFNet', 'FastSCNN', 'Feature2Pyramid', 'ICNeck',
         'JPU', 'MultiLevelNeck', 'PIDNet', 'STDCContextPathNet', 'SegFPN', 'SegHRNet',

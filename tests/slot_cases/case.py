@@ -45,7 +45,7 @@ class SlotCase:
         call: How the module is called with its maps.
         unfit: Upsamplers that this slot refuses, for a channel count, a factor...
         takes_init_cfg: Whether the host does.
-        bfloat16_error: How far autocast may be from float32.
+        bfloat16_error: How far autocast may be from float32; None: the host has no bfloat16.
         inputs: In place of ``channels``: (size, rounding) to the list of input tensors.
     """
 
@@ -66,7 +66,7 @@ class SlotCase:
     call: Callable = staticmethod(lambda module, maps: module(tuple(maps)))
     unfit: tuple = ()
     takes_init_cfg: bool = True
-    bfloat16_error: float = 0.05
+    bfloat16_error: Optional[float] = 0.05
     inputs: Optional[Callable] = None
 
     def build(self, upsampler=None, **kwargs) -> nn.Module:

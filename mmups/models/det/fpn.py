@@ -10,12 +10,45 @@ from mmdet.models.necks import FPN as HostFPN
 from mmengine.model import ModuleList
 from torch import Tensor
 
-from mmups.models.layers import extra_levels, register_slot, top_down
+from mmups.models.layers import NoSite, extra_levels, register_slot, top_down
 from mmups.models.upsamplers import build_upsampler
 
 
+class UpsamplingFPN(HostFPN):
+    """The forward pass that mmdet's FPN and its variants share, in steps that they override."""
+
+    def build_upsamplers(self, upsampler: Optional[dict]) -> ModuleList:
+        """Module i takes level i+1 to level i, guided by the lateral map of level i."""
+        steps = len(self.lateral_convs) - 1
+        if upsampler is not None and not steps:
+            raise NoSite(f'{type(self).__name__} with start_level={self.start_level}, end_level='
+                         f'{self.end_level} has one level, and nothing to upsample')
+        return ModuleList(
+            build_upsampler(upsampler or self.upsample_cfg, self.out_channels,
+                            guide_channels=self.out_channels)
+            for _ in range(steps))
+
+    def forward(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Backbone maps, finest first, to ``num_outs`` maps of ``out_channels``."""
+        if len(inputs) != len(self.in_channels):
+            raise ValueError(f'this {type(self).__name__} was built for {len(self.in_channels)} '
+                             f'maps, got {len(inputs)}')
+        laterals = self._merge(self._laterals(inputs))
+        outs = self._outs(laterals)
+        return (*outs, *extra_levels(self, inputs, laterals, outs))
+
+    def _laterals(self, inputs: tuple[Tensor, ...]) -> list[Tensor]:
+        return [conv(x) for conv, x in zip(self.lateral_convs, inputs[self.start_level:])]
+
+    def _merge(self, laterals: list[Tensor]) -> list[Tensor]:
+        return top_down(laterals, self.upsample_modules)
+
+    def _outs(self, laterals: list[Tensor]) -> list[Tensor]:
+        return [conv(x) for conv, x in zip(self.fpn_convs, laterals)]
+
+
 @register_slot(HostFPN)
-class FPN(HostFPN):
+class FPN(UpsamplingFPN):
     """Feature pyramid network whose top-down steps are upsamplers.
 
     ``upsample_modules[i]`` takes level i+1 to level i, guided by the lateral map of level i.
@@ -31,6 +64,7 @@ class FPN(HostFPN):
             Faster R-CNN and Mask R-CNN in the DySample and CARAFE papers.
 
     Raises:
+        NoSite: ``upsampler`` in a pyramid of one level.
         ValueError: ``top_down_extra_levels`` together with ``add_extra_convs``; a checkpoint of
             the other topology; not as many maps as ``in_channels``.
     """
@@ -54,32 +88,14 @@ class FPN(HostFPN):
                 self.fpn_convs.append(
                     ConvModule(out_channels, out_channels, 3, padding=1, inplace=False, **convs))
                 channels = out_channels
-        self.upsample_modules = ModuleList(
-            build_upsampler(upsampler or self.upsample_cfg, out_channels,
-                            guide_channels=out_channels)
-            for _ in self.lateral_convs[1:])
-
-    def forward(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """Backbone maps, finest first, to ``num_outs`` maps of ``out_channels``."""
-        if len(inputs) != len(self.in_channels):
-            raise ValueError(f'this FPN was built for {len(self.in_channels)} maps, got '
-                             f'{len(inputs)}')
-        laterals = self._laterals(inputs)
-        laterals = top_down(laterals, self.upsample_modules)
-        outs = [conv(x) for conv, x in zip(self.fpn_convs, laterals)]
-        if len(outs) < self.num_outs:
-            outs += extra_levels(self, inputs, laterals, outs)
-        return tuple(outs)
+        self.upsample_modules = self.build_upsamplers(upsampler)
 
     def _laterals(self, inputs: tuple[Tensor, ...]) -> list[Tensor]:
-        inputs = list(inputs[self.start_level:self.backbone_end_level])
-        laterals = []
-        for i, conv in enumerate(self.lateral_convs):
-            if i == len(inputs):  # the first extra level halves the last map of the backbone
-                source = inputs[-1]
-            else:
-                source = inputs[i] if i < len(inputs) else laterals[-1]
-            laterals.append(conv(source))
+        laterals = super()._laterals(inputs)
+        x = inputs[self.backbone_end_level - 1]
+        for conv in self.lateral_convs[len(laterals):]:
+            x = conv(x)
+            laterals.append(x)
         return laterals
 
     def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):

@@ -1,17 +1,20 @@
 """The top-down pass of a feature pyramid."""
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Optional
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def top_down(laterals: Iterable[Tensor], upsample_modules: Sequence[nn.Module]) -> list[Tensor]:
+def top_down(laterals: Iterable[Tensor], upsample_modules: Sequence[nn.Module],
+             refine: Optional[Callable[[Tensor], Tensor]] = None) -> list[Tensor]:
     """Add each level, upsampled, to the next finer one, from the coarsest to the finest.
 
     Args:
         laterals: Maps (N, C, h_i, w_i), finest first; each is the guide of the one that it
             receives.
         upsample_modules: Module i takes level i+1 to level i.
+        refine: Applied to each sum before it goes on.
 
     Returns:
         The merged maps, in the order and the sizes of ``laterals``.
@@ -20,7 +23,8 @@ def top_down(laterals: Iterable[Tensor], upsample_modules: Sequence[nn.Module]) 
     for i in range(len(maps) - 1, 0, -1):
         finer, upsample = maps[i - 1], upsample_modules[i - 1]
         out = upsample(maps[i], guide=finer, size=finer.shape[2:])
-        maps[i - 1] = add_to_guide(finer, out, upsample)
+        merged = add_to_guide(finer, out, upsample)
+        maps[i - 1] = merged if refine is None else refine(merged)
     return maps
 
 

@@ -1,7 +1,7 @@
 """Upsamplers, one file per paper, behind one contract."""
 from .a2u import A2U
 from .base import BaseUpsampler
-from .builder import build_upsampler, registered_upsamplers
+from .builder import build_upsampler, registered_upsamplers, resolve_upsampler
 from .carafe import CARAFE
 from .deconv import Deconv
 from .dysample import DySample
@@ -12,6 +12,6 @@ from .lctc import LCTC
 from .pixel_shuffle import PixelShuffle
 from .sapa import SAPA, SAPADeform
 
-__all__ = ['BaseUpsampler', 'build_upsampler', 'registered_upsamplers', 'A2U', 'CARAFE', 'Deconv',
-           'DySample', 'FADE', 'FADELite', 'IndexNet', 'Interpolate', 'LCTC', 'PixelShuffle',
-           'SAPA', 'SAPADeform']
+__all__ = ['BaseUpsampler', 'build_upsampler', 'registered_upsamplers', 'resolve_upsampler', 'A2U',
+           'CARAFE', 'Deconv', 'DySample', 'FADE', 'FADELite', 'IndexNet', 'Interpolate', 'LCTC',
+           'PixelShuffle', 'SAPA', 'SAPADeform']

@@ -7,6 +7,7 @@ from mmdet.models.necks import FPN_CARAFE
 from mmengine.registry import MODELS as ROOT
 
 from mmups.models.det import FPN
+from mmups.models.layers import NoSite
 from mmups.models.upsamplers import BaseUpsampler, Interpolate
 
 CHANNELS = [8, 16, 24, 32]
@@ -21,7 +22,6 @@ OPTIONS = {
     'last-level-named': dict(end_level=3, num_outs=5),
     'end': dict(end_level=2, num_outs=3),
     'start-end': dict(start_level=1, end_level=2, num_outs=2),
-    'one-level': dict(start_level=2, end_level=2, num_outs=1),
     'extra-true': dict(start_level=1, num_outs=5, add_extra_convs=True),
     'extra-on-input': dict(start_level=1, num_outs=5, add_extra_convs='on_input'),
     'extra-on-lateral': dict(num_outs=6, add_extra_convs='on_lateral'),
@@ -71,6 +71,15 @@ def test_parity(pair, pyramid, kwargs, mode, size):
     host = dict(kwargs, **({} if mode is None else dict(upsample_cfg=dict(mode=mode))))
     ours = dict(kwargs, **({} if mode is None else dict(upsampler=dict(mode=mode))))
     assert_parity(*pair(HostFPN, host, ours), pyramid(size))
+
+
+@pytest.mark.parametrize('extra', [False, True])
+def test_one_level(pair, pyramid, extra):
+    """It works as in mmdet, and has no use for an upsampler."""
+    kwargs = dict(start_level=2, end_level=2, num_outs=1)
+    assert_parity(*pair(HostFPN, kwargs, dict(kwargs, top_down_extra_levels=extra)), pyramid(EVEN))
+    with pytest.raises(NoSite, match='start_level=2, end_level=2 has one level'):
+        FPN(CHANNELS, 16, **kwargs, upsampler=dict(type='DySample'))
 
 
 @pytest.mark.parametrize('rounding', ['up', 'down'])
@@ -159,7 +168,7 @@ def test_number_of_inputs(pyramid, extra):
 
 @pytest.mark.parametrize('kwargs, count', [
     (dict(num_outs=5), 3), (dict(num_outs=5, start_level=1, add_extra_convs=True), 2),
-    (dict(num_outs=5, top_down_extra_levels=True), 4), (dict(num_outs=1, start_level=3), 0)])
+    (dict(num_outs=5, top_down_extra_levels=True), 4)])
 def test_stock_checkpoint_loads(kwargs, count):
     """A stock checkpoint lacks the upsamplers' weights and nothing else, and the way back only
     has them too many."""

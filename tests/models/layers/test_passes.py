@@ -52,6 +52,17 @@ def test_top_down_does_not_add_a_guide_twice(maps, recorders):
         assert torch.equal(merged[i], F.interpolate(merged[i + 1], size=maps[i].shape[2:]))
 
 
+def test_top_down_refines_sums(maps, recorders):
+    """Each sum, and not the coarsest map, is refined before it goes on."""
+    modules = recorders(3)
+    merged = top_down(maps, modules, refine=lambda x: 2 * x)
+    assert merged[3] is maps[3]
+    for i, module in enumerate(modules):
+        assert module.calls[0][0] is merged[i + 1]
+        total = maps[i] + F.interpolate(merged[i + 1], size=maps[i].shape[2:])
+        assert torch.equal(merged[i], 2 * total)
+
+
 def test_top_down_leaves_its_input_alone(maps, recorders):
     before = [x.clone() for x in maps]
     merged = top_down(maps, recorders(3))

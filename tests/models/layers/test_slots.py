@@ -130,6 +130,8 @@ def test_odd_sizes(slot, name, rounding):
 def test_autocast(slot, name):
     """bfloat16 autocast trains, and gives about what float32 gives."""
     case = SLOTS[slot]
+    if case.bfloat16_error is None:
+        pytest.skip('an operator of the host has no bfloat16')
     module, maps = case.build(name), case.maps()
     with torch.autocast('cpu', dtype=torch.bfloat16):
         backward(case.run(module, maps))

@@ -1,0 +1,80 @@
+"""mmdet's variants of FPN with upsamplers in their top-down path.
+
+The steps follow mmdet 3.3.0, ``mmdet/models/necks/pafpn.py`` and ``fpn_dropblock.py`` (Apache-2.0,
+OpenMMLab); held to them by parity tests.
+"""
+from typing import Optional
+
+from mmdet.models.necks import PAFPN as HostPAFPN
+from mmdet.models.necks import RFP as HostRFP
+from mmdet.models.necks import FPN_DropBlock as HostFPN_DropBlock
+from torch import Tensor
+
+from mmups.models.layers import register_slot, top_down
+
+from .fpn import UpsamplingFPN
+
+
+@register_slot(HostPAFPN)
+class PAFPN(UpsamplingFPN, HostPAFPN):
+    """FPN with a bottom-up path behind its top-down path, whose steps are upsamplers.
+
+    Args:
+        upsampler: The method and its arguments; None: nearest, as in mmdet.
+        kwargs: As in mmdet's PAFPN.
+
+    Raises:
+        NoSite: ``upsampler`` in a pyramid of one level.
+        ValueError: Not as many maps as ``in_channels``.
+    """
+
+    def __init__(self, *args, upsampler: Optional[dict] = None, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.upsample_modules = self.build_upsamplers(upsampler)
+
+    def _outs(self, laterals: list[Tensor]) -> list[Tensor]:
+        outs = super()._outs(laterals)
+        for i, conv in enumerate(self.downsample_convs):
+            outs[i + 1] = outs[i + 1] + conv(outs[i])
+        return [outs[0], *(conv(x) for conv, x in zip(self.pafpn_convs, outs[1:]))]
+
+
+@register_slot(HostFPN_DropBlock)
+class FPN_DropBlock(UpsamplingFPN, HostFPN_DropBlock):
+    """FPN that drops blocks of each sum in its top-down path, whose steps are upsamplers.
+
+    Args:
+        upsampler: The method and its arguments; None: mmdet's ``upsample_cfg``.
+        kwargs: As in mmdet's FPN_DropBlock.
+
+    Raises:
+        NoSite: ``upsampler`` in a pyramid of one level.
+        ValueError: Not as many maps as ``in_channels``.
+    """
+
+    def __init__(self, *args, upsampler: Optional[dict] = None, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.upsample_modules = self.build_upsamplers(upsampler)
+
+    def _merge(self, laterals: list[Tensor]) -> list[Tensor]:
+        return top_down(laterals, self.upsample_modules, refine=self.plugin)
+
+
+@register_slot(HostRFP)
+class RFP(HostRFP, UpsamplingFPN):
+    """Recursive feature pyramid (DetectoRS) whose top-down steps are upsamplers.
+
+    The FPN behind mmdet's RFP is that of mmups; all passes share its upsamplers, as they share its
+    convolutions.
+
+    Args:
+        upsampler: The method and its arguments; None: mmdet's ``upsample_cfg``.
+        kwargs: As in mmdet's RFP.
+
+    Raises:
+        NoSite: ``upsampler`` in a pyramid of one level.
+    """
+
+    def __init__(self, *args, upsampler: Optional[dict] = None, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.upsample_modules = self.build_upsamplers(upsampler)

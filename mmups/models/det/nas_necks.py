@@ -1,0 +1,123 @@
+"""mmdet's necks that were found by architecture search, with upsamplers instead of their resizing.
+
+``forward`` of each follows mmdet 3.3.0, ``mmdet/models/necks/nas_fpn.py`` and ``nasfcos_fpn.py``,
+and of mmcv 2.1.0 ``mmcv/ops/merge_cells.py`` (Apache-2.0, OpenMMLab); held to them by parity tests.
+The cells pool what is too large; what is too small is upsampled before it enters them.
+"""
+from collections.abc import Sequence
+from itertools import islice
+from typing import Optional
+
+import torch
+import torch.nn.functional as F
+from mmdet.models.necks import NASFCOS_FPN as HostNASFCOS_FPN
+from mmdet.models.necks import NASFPN as HostNASFPN
+from mmengine.model import ModuleList
+from torch import Tensor, nn
+
+from mmups.models.layers import add_to_guide, lift, register_slot
+from mmups.models.upsamplers import build_upsampler
+
+
+@register_slot(HostNASFPN)
+class NASFPN(HostNASFPN):
+    """NAS-FPN, four upsamplers per stage: P6 to P5, on to P4, P4 to P3 and P7 to P6.
+
+    The guide of each is the map of the level that it reaches.
+
+    Args:
+        upsampler: The method and its arguments; None: nearest, as in mmdet, P6 to P4 in one step.
+        kwargs: As in mmdet's NASFPN.
+    """
+
+    def __init__(self, *args, upsampler: Optional[dict] = None, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.upsample_modules = ModuleList(
+            build_upsampler(upsampler or dict(mode='nearest'), self.out_channels,
+                            guide_channels=self.out_channels)
+            for _ in range(4 * self.stack_times))
+
+    def forward(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Backbone maps, finest first, to P3 to P7."""
+        maps = [conv(x) for conv, x in zip(self.lateral_convs, inputs[self.start_level:])]
+        for downsample in self.extra_downsamples:
+            maps.append(downsample(maps[-1]))
+        modules = iter(self.upsample_modules)
+        for stage in self.fpn_stages:
+            maps = self._stage(stage, maps, list(islice(modules, 4)))
+        return tuple(maps)
+
+    @staticmethod
+    def _stage(stage: nn.ModuleDict, maps: list[Tensor], modules: list) -> list[Tensor]:
+        p3, p4, p5, p6, p7 = maps
+        x = stage['gp_64_4'](lift(p6, [p5, p4], modules[:2]), p4)
+        merged = stage['sum_44_4'](x, p4)
+        x = modules[2](merged, guide=p3, size=p3.shape[2:])
+        p3 = stage['sum_43_3'].out_conv(add_to_guide(p3, x, modules[2]))
+        p4 = stage['sum_34_4'](p3, merged, out_size=p4.shape[2:])
+        x = stage['gp_43_5'](p4, p3, out_size=p5.shape[2:])
+        p5 = stage['sum_55_5'](p5, x)
+        x = stage['gp_54_7'](p5, merged, out_size=p7.shape[2:])
+        p7 = stage['sum_77_7'](p7, x)
+        x = modules[3](p7, guide=p6, size=p6.shape[2:])
+        p6 = stage['gp_75_6'](x, p5, out_size=p6.shape[2:])
+        return [p3, p4, p5, p6, p7]
+
+
+@register_slot(HostNASFCOS_FPN)
+class NASFCOS_FPN(HostNASFCOS_FPN):
+    """NAS-FCOS's neck, with nine upsamplers.
+
+    In the order of their use: 0, 1 and 2, 3 lift maps of C5's size to C3's in the cells ``c02``
+    and ``c36``, 4 a map of C4's size in ``c61``; 5, 6 and 7, 8 lift the map that is added to P3
+    and to the one that P4 is made of. The guide of a step that ends at C4's size is the lateral
+    map of C4, that of the others the map that it meets.
+
+    Args:
+        upsampler: The method and its arguments; None: one interpolation per step, as in mmdet,
+            nearest in the cells and bilinear behind them.
+        kwargs: As in mmdet's NASFCOS_FPN.
+    """
+
+    def __init__(self, *args, upsampler: Optional[dict] = None, **kwargs):
+        super().__init__(*args, **kwargs)
+        modes = ['nearest'] * 5 + ['bilinear'] * 4
+        self.upsample_modules = ModuleList(
+            build_upsampler(upsampler or dict(mode=mode), self.out_channels,
+                            guide_channels=self.out_channels)
+            for mode in modes)
+
+    def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """Backbone maps, finest first, to P3 and coarser ones."""
+        c3, c4, c5 = (conv(x) for conv, x in zip(self.adapt_convs, inputs[self.start_level:]))
+        cells, modules = self.fpn, self.upsample_modules
+        f3 = cells['c22_1'](c5, c5)
+        f4 = cells['c22_2'](c5, c5)
+        f5 = cells['c32'](f3, c5)
+        f6 = concat(cells['c02'], c3, c5, 1, [c4], modules[:2])
+        f7 = cells['c42'](f4, c5)
+        f8 = concat(cells['c36'], f3, f6, 0, [c4], modules[2:4])
+        f9 = concat(cells['c61'], f6, c4, 1, [], modules[4:5])
+        sums = [add_to_guide(f9, lift(f5, [c4, f9], modules[5:7]), modules[6]),
+                add_to_guide(f8, lift(f5, [c4, f8], modules[7:]), modules[8]), f7 + f5]
+        outs = [F.interpolate(x, size=y.shape[2:], mode='bilinear', align_corners=False)
+                for x, y in zip(sums, inputs[1:4])]
+        for downsample in self.extra_downsamples:
+            outs.append(downsample(outs[-1]))
+        return tuple(outs)
+
+
+def concat(cell: nn.Module, x1: Tensor, x2: Tensor, coarse: int, guides: Sequence[Tensor],
+           upsample_modules: Sequence[nn.Module]) -> Tensor:
+    """A cell that concatenates, with its input ``coarse`` (0 or 1) lifted to the other's size.
+
+    Args:
+        cell: mmcv's ConcatCell.
+        x1, x2: Its inputs.
+        coarse: Which of them is upsampled, behind the cell's convolution.
+        guides: Maps on the way to the other one.
+        upsample_modules: One per step.
+    """
+    maps = [cell.input1_conv(x1), cell.input2_conv(x2)]
+    maps[coarse] = lift(maps[coarse], [*guides, maps[1 - coarse]], upsample_modules)
+    return cell.out_conv(torch.cat(maps, dim=1))

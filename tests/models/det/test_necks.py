@@ -1,0 +1,175 @@
+"""What the slots in mmdet's necks do in their own way: guides, counts, sums, refusals."""
+import pytest
+import torch
+from slot_cases import SLOTS
+
+from mmups.models.det import DyHead
+from mmups.models.layers import NoSite
+from mmups.models.upsamplers import BaseUpsampler
+
+
+class Guided(BaseUpsampler):
+    """Nearest; keeps what it was given."""
+
+    guided = True
+
+    def __init__(self, in_channels, scale_factor=2, guide_channels=None):
+        super().__init__(in_channels, scale_factor, guide_channels)
+        self.calls = []
+
+    def upsample(self, x, guide):
+        self.calls.append((x, guide))
+        return x.repeat_interleave(2, 2).repeat_interleave(2, 3)
+
+
+class IncludesGuide(Guided):
+    """Its output stands for the guide and the upsampled map."""
+
+    includes_guide = True
+
+    def upsample(self, x, guide):
+        return guide + super().upsample(x, guide)
+
+
+def run(slot, upsampler=Guided, **kwargs):
+    """The slot, its input maps with the finest 64 high, and its outputs."""
+    case = SLOTS[slot]
+    module, maps = case.build(upsampler, **kwargs), case.maps((64, 96))
+    return module, maps, case.run(module, maps)
+
+
+def guides_of(module):
+    """Per upsampler the guides that it was given."""
+    return [[guide for _, guide in m.calls] for m in module.upsample_modules]
+
+
+@pytest.mark.parametrize('slot, heights', [
+    ('PAFPN', [64, 32, 16]),
+    ('FPN_DropBlock', [64, 32, 16]),
+    ('YOLOXPAFPN', [64, 32]),
+    ('CSPNeXtPAFPN', [64, 32]),
+    ('YOLOV3Neck', [64, 32]),
+    ('BFP', [8, 16, 16, 32, 64]),
+    ('HRFPN', [16, 32, 64, 32, 64, 64]),
+    ('NASFPN', [8, 16, 32, 4] * 2),
+    ('NASFCOS_FPN', [16, 32, 16, 32, 32, 16, 32, 16, 32]),
+    ('FPG', [8, 32, 16, 8, 64, 32, 16, 8]),
+])
+def test_heights_of_guides(slot, heights):
+    """Each upsampler is used once, and guided by a map of the level that it reaches."""
+    module, _, _ = run(slot)
+    assert [[guide.shape[2] for guide in guides] for guides in guides_of(module)] == [
+        [height] for height in heights]
+
+
+@pytest.mark.parametrize('slot', ['YOLOXPAFPN', 'CSPNeXtPAFPN', 'YOLOV3Neck'])
+def test_yolo_guides_are_the_backbones(slot):
+    module, maps, _ = run(slot)
+    for (guide, ), x in zip(guides_of(module), maps):
+        assert guide is x
+
+
+def test_bfp_guides_are_its_inputs():
+    module, maps, _ = run('BFP')
+    for (guide, ), level in zip(guides_of(module), [3, 2, 2, 1, 0]):
+        assert guide is maps[level]
+    assert module.upsample_modules[4].calls[0][0].shape[2] == 32  # the scattered map goes on
+
+
+@pytest.mark.parametrize('slot', ['PAFPN', 'FPN_DropBlock', 'RFP'])
+def test_fpn_guides_are_laterals(slot):
+    case = SLOTS[slot]
+    module, laterals = case.build(Guided), []
+    for conv in module.lateral_convs:
+        conv.register_forward_hook(lambda m, args, out: laterals.append(out))
+    case.run(module, case.maps((64, 96)))
+    passes = 2 if slot == 'RFP' else 1
+    for i, guides in enumerate(guides_of(module)):
+        assert len(guides) == passes
+        assert all(map(lambda a, b: a is b, guides, laterals[i::4]))
+
+
+def test_rfp_shares_its_upsamplers_among_passes():
+    module, _, _ = run('RFP', rfp_steps=3)
+    assert [len(m.calls) for m in module.upsample_modules] == [3, 3, 3]
+
+
+def test_dyhead_has_one_upsampler_per_block():
+    """It serves all levels; the guides of the first block are the inputs, of other channels."""
+    module = DyHead(16, 32, num_blocks=3, upsampler=dict(type=Guided))
+    maps = [torch.randn(2, 16, n, n) for n in (16, 8, 4, 2)]
+    outs = module(maps)
+    assert [out.shape for out in outs] == [(2, 32, n, n) for n in (16, 8, 4, 2)]
+    assert [(m.in_channels, m.guide_channels) for m in module.upsample_modules] == [
+        (32, 16), (32, 32), (32, 32)]
+    assert [len(m.calls) for m in module.upsample_modules] == [3, 3, 3]
+    assert all(map(lambda a, b: a is b, guides_of(module)[0], maps))
+
+
+def test_fpg_ways_down():
+    """A pathway that leads down has a second way; mmdet's unused ones get no upsampler."""
+    up = SLOTS['FPG'].cfg['across_down_trans']
+    module, _, _ = run('FPG', paths=['bu', 'td', 'bu'], same_down_trans=up, skip_inds=[()] * 5)
+    assert [[guide.shape[2] for guide in guides] for guides in guides_of(module)] == [
+        [height] for height in [64, 32, 16, 8] + [64, 64, 32, 32, 16, 16, 8, 8] + [64, 32, 16, 8]]
+
+
+@pytest.mark.parametrize('slot, sums, kwargs', [
+    ('PAFPN', [0, 1, 2], {}),
+    ('FPN_DropBlock', [0, 1, 2], {}),
+    ('RFP', [0, 1, 2], {}),
+    ('BFP', [0, 1], dict(num_levels=3, refine_level=1)),
+    ('BFP', [4], {}),
+    ('NASFPN', [2, 6], {}),
+    ('NASFCOS_FPN', [6, 8], {}),
+])
+def test_guides_are_not_added_twice(slot, sums, kwargs):
+    """Upsamplers in front of a sum with their guide may return the sum."""
+    case = SLOTS[slot]
+    module = case.build(Guided, **kwargs).eval()
+    maps = case.maps((64, 96))[:kwargs.get('num_levels')]
+    expected = case.run(module, maps)
+    for i in sums:
+        upsample = module.upsample_modules[i]
+        module.upsample_modules[i] = IncludesGuide(upsample.in_channels, 2, upsample.guide_channels)
+    outs = case.run(module, maps)
+    for out, reference in zip(outs, expected):
+        torch.testing.assert_close(out, reference, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize('slot, kwargs, message', [
+    ('PAFPN', dict(start_level=3, num_outs=1), 'start_level=3, end_level=-1 has one level'),
+    ('FPN_DropBlock', dict(start_level=1, end_level=1, num_outs=1), 'has one level'),
+    ('RFP', dict(start_level=3, num_outs=1), 'RFP .* has one level'),
+    ('YOLOXPAFPN', dict(in_channels=[32]), r'in_channels=\[32\] is one level'),
+    ('CSPNeXtPAFPN', dict(in_channels=[32]), r'in_channels=\[32\] is one level'),
+    ('YOLOV3Neck', dict(num_scales=1, in_channels=[32], out_channels=[32]), 'num_scales=1'),
+    ('BFP', dict(num_levels=1, refine_level=0), 'num_levels=1'),
+    ('HRFPN', dict(in_channels=[32]), r'in_channels=\[32\] is one level'),
+    ('FPG', dict(across_down_trans=None), "no transition of type 'interpolation_conv'"),
+    ('FPG', dict(across_down_trans=None,
+                 same_down_trans=dict(type='interpolation_conv')), 'no transition'),
+])
+def test_nothing_to_upsample(slot, kwargs, message):
+    """It works without an upsampler, and refuses one."""
+    SLOTS[slot].build(**kwargs)
+    with pytest.raises(NoSite, match=message):
+        SLOTS[slot].build('DySample', **kwargs)
+
+
+@pytest.mark.parametrize('slot', ['PAFPN', 'FPN_DropBlock', 'YOLOXPAFPN', 'CSPNeXtPAFPN',
+                                  'YOLOV3Neck', 'BFP', 'HRFPN', 'FPG'])
+def test_number_of_inputs(slot):
+    case = SLOTS[slot]
+    module, maps = case.build(), case.maps()
+    for wrong in (maps[:-1], [*maps, maps[-1]]):
+        with pytest.raises(ValueError, match=f'this {slot} was built for {len(maps)} maps, got '
+                                             f'{len(wrong)}'):
+            module(tuple(wrong))
+
+
+def test_ct_resnet_neck_keeps_the_norms():
+    """Of a transposed convolution only its weight goes."""
+    case = SLOTS['CTResNetNeck']
+    gone = set(case.build_host().state_dict()) - set(case.build('DySample').state_dict())
+    assert gone == {f'deconv_layers.{i}.conv.weight' for i in (1, 3, 5)}

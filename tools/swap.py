@@ -1,0 +1,113 @@
+"""List what a config upsamples, or write a config that inherits it with another upsampler."""
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from mmengine.config import Config, DictAction
+
+from mmups.engine.child_config import child_config
+from mmups.engine.cli import read_config
+from mmups.models import registered_upsamplers
+from mmups.swap import choose, list_sites, swap_upsampler
+
+PRESETS = Path(__file__).resolve().parents[1] / 'configs/_base_/upsamplers'
+
+
+def parse_args():
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog='Without UPSAMPLER the sites are listed. With --train, all '
+        'further arguments go to tools/train.py.')
+    parser.add_argument('config', help='path of a config, or a name such as '
+                        'mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py')
+    parser.add_argument('upsampler', nargs='?', help='a type such as DySample, or a preset of '
+                        'configs/_base_/upsamplers such as dysample-s-plus')
+    parser.add_argument('--upsampler-options', nargs='+', action=DictAction, default={},
+                        metavar='KEY=VALUE', help='arguments of the upsampler, e.g. groups=8')
+    parser.add_argument('--sites', nargs='+', default=['default'], metavar='SITE',
+                        help='default, all (with the optional ones), or sites as they are listed')
+    parser.add_argument('--out', type=Path, help='config to write (default: <config>_<upsampler>'
+                        '.py in the current directory)')
+    parser.add_argument('--force', action='store_true', help='overwrite an existing file')
+    parser.add_argument('--dry-run', action='store_true', help='print, write nothing')
+    parser.add_argument('--train', action='store_true', help='go on to train it')
+    args, rest = parser.parse_known_args()
+    if rest and not args.train:
+        parser.error(f'unrecognized arguments: {" ".join(rest)}')
+    if args.train and (args.dry_run or not args.upsampler):
+        parser.error('--train needs an UPSAMPLER and a config that is written')
+    if args.out is None and args.upsampler:
+        stem = Path(args.config.split('::')[-1]).stem
+        args.out = Path(f'{stem}_{args.upsampler.lower()}.py')
+    return args, rest
+
+
+def upsampler_of(args):
+    """The upsampler's config from the command line."""
+    fragment = PRESETS / f'{args.upsampler}.py'
+    if fragment.is_file():
+        cfg = Config.fromfile(fragment).upsampler.to_dict()
+    elif '.' in args.upsampler or args.upsampler in registered_upsamplers():
+        cfg = dict(type=args.upsampler)
+    else:
+        presets = ', '.join(sorted(path.stem for path in PRESETS.glob('*.py')))
+        raise ValueError(f'no upsampler {args.upsampler!r}; types: '
+                         f'{", ".join(registered_upsamplers())}; presets: {presets}')
+    return {**cfg, **args.upsampler_options}
+
+
+def table(sites, chosen=None):
+    """Lines of a table of sites; with ``chosen``, of what became of them."""
+    rows = [('site', 'class', 'steps x channels, factor, guide', 'swapped')]
+    for site in sites:
+        swapped = 'optional' if site.optional else 'default'
+        if chosen is not None:
+            swapped = f'yes, to {site.slot}' if site in chosen else 'no'
+        rows.append((site.path, site.host, '; '.join(map(str, site.steps)) or '-',
+                     swapped if site.reason is None else f'no: {site.reason}'))
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return ['  '.join(map(str.ljust, row[:-1], widths)) + f'  {row[-1]}' for row in rows]
+
+
+def write(args, text):
+    if args.out.exists() and not args.force:
+        raise FileExistsError(f'{args.out} exists; --force overwrites it, --out names another')
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(text, encoding='utf-8')
+
+
+def swap(args):
+    """Do what the arguments say."""
+    cfg = read_config(args.config)
+    if args.upsampler is None:
+        sites = list_sites(cfg)
+        print('\n'.join(table(sites)) if sites else 'mmups knows no class in this model')
+        return
+    upsampler = upsampler_of(args)
+    wanted = args.sites[0] if args.sites in (['default'], ['all']) else args.sites
+    swapped = swap_upsampler(cfg, upsampler, wanted)
+    sites = list_sites(cfg, upsampler)
+    base = args.config
+    if '::' not in base:
+        base = Path(os.path.relpath(base, args.out.resolve().parent)).as_posix()
+    text = child_config(base, cfg, swapped)
+    if not args.dry_run:
+        write(args, text)
+    print('\n'.join(table(sites, choose(sites, wanted))))
+    print(f'\n{text}' if args.dry_run else f'\n{args.out} written')
+
+
+def main():
+    args, rest = parse_args()
+    try:
+        swap(args)
+    except (OSError, TypeError, ValueError) as error:
+        sys.exit(f'{Path(__file__).name}: {error}')
+    if args.train:
+        train = Path(__file__).with_name('train.py')
+        sys.exit(subprocess.call([sys.executable, train, args.out, *rest]))
+
+
+if __name__ == '__main__':
+    main()
