@@ -1,27 +1,25 @@
-"""mmdet's FCNMaskHead with an upsampler before its logits.
-
-``forward`` follows mmdet 3.3.0, ``mmdet/models/roi_heads/mask_heads/fcn_mask_head.py``
-(Apache-2.0, OpenMMLab); held to it by a parity test.
-"""
+"""mmdet's FCNMaskHead, and the heads derived from it, with an upsampler before their logits."""
 from typing import Optional
 
+from mmdet.models.roi_heads.mask_heads import DynamicMaskHead as HostDynamicMaskHead
 from mmdet.models.roi_heads.mask_heads import FCNMaskHead as HostFCNMaskHead
+from mmdet.models.roi_heads.mask_heads import HTCMaskHead as HostHTCMaskHead
+from mmdet.models.roi_heads.mask_heads import SCNetMaskHead as HostSCNetMaskHead
 from mmengine.model import ModuleList
 from torch import Tensor
 
-from mmups.models.layers import register_slot
+from mmups.models.layers import UpsamplersLast, register_slot
 from mmups.models.upsamplers import build_upsampler
 
 
-@register_slot(HostFCNMaskHead)
-class FCNMaskHead(HostFCNMaskHead):
-    """Mask head whose 14x14 to 28x28 step is an upsampler; the slot has no guide.
+class UpsamplingMaskHead:
+    """Mixin before a class derived from mmdet's FCNMaskHead, whose 14x14 to 28x28 step becomes an
+    upsampler; the slot has no guide.
 
     Args:
         upsampler: The method and its arguments, ``upsample_modules[0]``; None: mmdet's
             ``upsample_cfg`` and its weights, unchanged.
         upsample_cfg: mmdet's. Beside an ``upsampler`` only its ``scale_factor`` counts.
-        kwargs: As in mmdet's FCNMaskHead.
     """
 
     def __init__(self, *args, upsampler: Optional[dict] = None,
@@ -34,16 +32,53 @@ class FCNMaskHead(HostFCNMaskHead):
             self.upsample_modules.append(
                 build_upsampler(upsampler, self.conv_logits.in_channels,
                                 scale_factor=upsample_cfg.get('scale_factor', 2)))
+            self.upsample = self._upsample  # which the forward of every host calls
 
-    def forward(self, x: Tensor) -> Tensor:
-        """RoI features (K, in_channels, h, w) to mask logits (K, classes, s*h, s*w)."""
-        if not self.upsample_modules:
-            return super().forward(x)
-        for conv in self.convs:
-            x = conv(x)
+    def _upsample(self, x: Tensor) -> Tensor:
         x = self.upsample_modules[0](x)
         # As after mmdet's deconv, so that two linear layers do not meet. What interpolates or
         # samples the convolutions' non-negative output is left as it is.
-        if self.convs:
-            x = self.relu(x)
-        return self.conv_logits(x)
+        return self.relu(x) if self.convs else x
+
+
+@register_slot(HostFCNMaskHead)
+class FCNMaskHead(UpsamplingMaskHead, HostFCNMaskHead):
+    """Mask head of Mask R-CNN.
+
+    Args:
+        upsampler, upsample_cfg: As in :class:`UpsamplingMaskHead`.
+        kwargs: As in mmdet's FCNMaskHead.
+    """
+
+
+@register_slot(HostHTCMaskHead)
+class HTCMaskHead(UpsamplingMaskHead, HostHTCMaskHead):
+    """Mask head of HTC, three of which share their features.
+
+    Args:
+        upsampler, upsample_cfg: As in :class:`UpsamplingMaskHead`.
+        kwargs: As in mmdet's HTCMaskHead.
+    """
+
+
+@register_slot(HostSCNetMaskHead)
+class SCNetMaskHead(UpsamplingMaskHead, HostSCNetMaskHead):
+    """Mask head of SCNet.
+
+    Its residual blocks end without a ReLU. The one behind the upsampler is there as behind mmdet's
+    deconv, and cuts off what a method that only interpolates would have passed on.
+
+    Args:
+        upsampler, upsample_cfg: As in :class:`UpsamplingMaskHead`.
+        kwargs: As in mmdet's SCNetMaskHead.
+    """
+
+
+@register_slot(HostDynamicMaskHead)
+class DynamicMaskHead(UpsamplersLast, UpsamplingMaskHead, HostDynamicMaskHead):
+    """Mask head of QueryInst.
+
+    Args:
+        upsampler, upsample_cfg: As in :class:`UpsamplingMaskHead`.
+        kwargs: As in mmdet's DynamicMaskHead.
+    """

@@ -1,0 +1,159 @@
+"""What the slots in mmdet's heads, pixel decoders and backbones do in their own way."""
+import pytest
+import torch
+from mmengine.config import ConfigDict
+from mmengine.hub import get_config
+from mmengine.registry import MODELS as ROOT
+from slot_cases import SLOTS
+
+from mmups.models.layers import NoSite
+from mmups.models.upsamplers import BaseUpsampler
+
+UP = dict(type='DySample')
+
+
+class Guided(BaseUpsampler):
+    """Nearest; keeps its guides."""
+
+    guided = True
+
+    def __init__(self, in_channels, scale_factor=2, guide_channels=None):
+        super().__init__(in_channels, scale_factor, guide_channels)
+        self.guides = []
+
+    def upsample(self, x, guide):
+        self.guides.append(guide)
+        return x.repeat_interleave(2, 2).repeat_interleave(2, 3)
+
+
+class IncludesGuide(Guided):
+    """Returns the sum that a slot would otherwise make."""
+
+    includes_guide = True
+
+    def upsample(self, x, guide):
+        return guide + super().upsample(x, guide)
+
+
+LATERALS = ['lateral_convs.0', 'lateral_convs.1', 'lateral_convs.2']
+HOURGLASS = ['hourglass_modules.0.low2.up1', 'hourglass_modules.0.up1',
+             'hourglass_modules.1.low2.up1', 'hourglass_modules.1.up1']
+SOURCES = {
+    'PixelDecoder': LATERALS,
+    'TransformerEncoderPixelDecoder': LATERALS,
+    'MSDeformAttnPixelDecoder': LATERALS[:1],
+    'FusedSemanticHead': [3, 2, 1, 2, 1, 1],
+    'SCNetSemanticHead': [3, 2, 1, 2, 1, 1],
+    'RTMDetInsHead': [1, 0, 0],
+    'RTMDetInsSepBNHead': [1, 0, 0],
+    'SOLOV2Head': [0, 1, 0, 2, 1, 0],
+    'SOLOHead': [3],
+    'CondInstMaskHead': [f'mask_feature_head.convs_all_levels.{i}' for i in (1, 0, 0)],
+    'HourglassNet': HOURGLASS,
+    'HRNet': ['stage2.0.branches.0', 'stage3.0.fuse_layers.0.1', 'stage3.0.branches.0',
+              'stage3.0.branches.0', 'stage3.0.branches.1'],
+}
+
+
+@pytest.mark.parametrize('slot, sources', SOURCES.items(), ids=SOURCES)
+def test_guides(slot, sources):
+    """An input map by its number, or what a submodule returned, in the order of the modules."""
+    case, seen = SLOTS[slot], {}
+    module, maps = case.build(Guided), case.maps((64, 96))
+    for name in sources:
+        if isinstance(name, str):
+            module.get_submodule(name).register_forward_hook(
+                lambda m, args, out, name=name: seen.setdefault(name, out))
+    case.run(module, maps)
+    guides = [m.guides[0] for m in module.modules() if isinstance(m, Guided)]
+    assert len(guides) == case.count
+    for guide, source in zip(guides, sources):
+        assert torch.equal(guide, maps[source] if isinstance(source, int) else seen[source])
+
+
+@pytest.mark.parametrize('slot, kwargs', [
+    ('PixelDecoder', {}), ('TransformerEncoderPixelDecoder', {}), ('MSDeformAttnPixelDecoder', {}),
+    ('HourglassNet', {}),
+    ('CondInstMaskHead', dict(mask_feature_head=dict(
+        in_channels=8, feat_channels=32, start_level=0, end_level=1, out_channels=8))),
+], ids=str)
+def test_sum_with_the_guide_is_made_once(slot, kwargs):
+    case, outs = SLOTS[slot], []
+    for upsampler in (Guided, IncludesGuide):
+        module = case.build(upsampler, **kwargs)
+        outs.append(case.run(module, case.maps((64, 96))))
+    for out, expected in zip(*outs):
+        torch.testing.assert_close(out, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize('slot, kwargs, message', [
+    ('FusedSemanticHead', dict(fusion_level=4), 'num_ins=5, fusion_level=4'),
+    ('RTMDetInsHead', dict(anchor_generator=dict(
+        type='mmdet.MlvlPointGenerator', offset=0, strides=[8])), r'strides=\[.*8.*\]'),
+    ('SOLOV2Head', dict(mask_feature_head=ConfigDict(
+        feat_channels=32, start_level=0, end_level=0, out_channels=8)), 'end_level=0'),
+    ('SOLOHead', dict(strides=[4], scale_ranges=[(1, 2048)], num_grids=[4]), r'strides=\[4\]'),
+    ('CondInstMaskHead', dict(mask_feature_head=dict(
+        in_channels=8, feat_channels=32, start_level=1, end_level=1, out_channels=8)),
+     'start_level=1, end_level=1'),
+    ('YOLACTProtonet', dict(proto_channels=(8, 4), proto_kernel_sizes=(3, 1)),
+     r'proto_channels=\(8, 4\)'),
+    ('PixelDecoder', dict(in_channels=[8]), 'nothing to upsample'),
+    ('MSDeformAttnPixelDecoder', dict(in_channels=[8, 16, 24], strides=[8, 16, 32]),
+     'nothing to upsample'),
+], ids=str)
+def test_nothing_to_upsample(slot, kwargs, message):
+    """The host can be built with these arguments; a slot refuses an upsampler and names them."""
+    SLOTS[slot].build(**kwargs)
+    with pytest.raises(NoSite, match=message):
+        SLOTS[slot].build(UP, **kwargs)
+
+
+@pytest.mark.parametrize('scale', [2, 3])
+@pytest.mark.parametrize('slot, kwargs', [
+    ('HTCMaskHead', {}), ('SCNetMaskHead', dict(conv_to_res=False)), ('DynamicMaskHead', {})])
+def test_mask_heads_keep_the_host_around_the_upsampler(slot, kwargs, scale):
+    """mmdet's own interpolation, named as an upsampler. mmdet has no ReLU behind it, and behind
+    the convolutions' own it changes nothing."""
+    case = SLOTS[slot]
+    host = case.build_host(upsample_cfg=dict(type='bilinear', scale_factor=scale), **kwargs)
+    ours = case.build(dict(mode='bilinear'), **kwargs,
+                      upsample_cfg=dict(type='deconv', scale_factor=scale))
+    assert list(ours.state_dict()) == list(host.state_dict())
+    ours.load_state_dict(host.state_dict())
+    maps = case.maps()
+    assert all(map(torch.equal, case.run(ours, maps), case.run(host, maps)))
+
+
+def test_htc_features_pass_by_the_upsampler():
+    """The features that one stage hands to the next have the RoIs' size."""
+    module = SLOTS['HTCMaskHead'].build(UP)
+    rois = torch.randn(2, 32, 14, 14)
+    features = module(rois, return_logits=False)
+    assert features.shape == (2, 32, 14, 14)
+    logits, same = module(rois)
+    assert logits.shape == (2, 3, 28, 28)
+    assert torch.equal(features, same)
+
+
+def test_yolact_factor():
+    """The factor is that of the step which is replaced."""
+    case = SLOTS['YOLACTProtonet']
+    module = case.build(UP, proto_kernel_sizes=(3, 3, -4, 3, 1))
+    assert case.run(module, case.maps((8, 12)))[0].shape[:2] == (32, 48)
+
+
+@pytest.mark.parametrize('name', ['maskformer_r50_ms-16xb1-75e_coco',
+                                  'maskformer_swin-l-p4-w12_64xb1-ms-300e_coco'])
+def test_maskformer_takes_the_slot_for_its_host(name):
+    """mmdet's MaskFormerHead looks at the decoder's very type when it decides on a projection."""
+    keys = []
+    for slot in (False, True):
+        cfg = get_config(f'mmdet::maskformer/{name}.py').model.panoptic_head
+        if slot:
+            cfg.pixel_decoder.update(type=f'mmups.{cfg.pixel_decoder.type}', upsampler=UP)
+        cfg.transformer_decoder.num_layers = 1
+        keys.append(list(ROOT.build(dict(cfg, type='mmdet.MaskFormerHead')).state_dict()))
+    host, ours = keys
+    assert [key for key in ours if 'upsample_modules' not in key] == host
+    assert len(ours) > len(host)
