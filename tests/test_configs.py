@@ -104,6 +104,11 @@ STEMS = {
     'panoptic-fpn_r101_fpn-': Stem(('neck', ), FPN3, 46027110 + R101),
     'retinanet_r50_fpn-': Stem(('neck', ), FPN3[:2], 37968692),
     'segformer_mit-b1_': Stem(('decode_head', ), [(256, 256)] * 6, 13716822, 'mmseg'),
+    'maskformer_swin-b-in22k-384x384-pre_': Stem(
+        ('decode_head.pixel_decoder', ), FPN3, None, 'mmseg', MASKFORMER.format('b')),
+    'maskformer_swin-l-in22k-384x384-pre_': Stem(
+        ('decode_head.pixel_decoder', ), FPN3, None, 'mmseg', MASKFORMER.format('l')),
+    'mask2former_r50_': Stem(('decode_head.pixel_decoder', ), FPN3[:1], None, 'mmseg'),
     'unet-s5-d16_': Stem(
         ('backbone', ), [(128, 64), (256, 128), (512, 256), (1024, 512)], 29062886,
         'mmseg'),
@@ -191,6 +196,9 @@ def test_the_papers_experiments_are_there():
     for model in ('mask-rcnn', 'panoptic-fpn'):
         assert found[f'{model}_r50_fpn-'] == tables | lctc
         assert found[f'{model}_r101_fpn-'] == dysample
+    for size in 'bl':
+        assert found[f'maskformer_swin-{size}-in22k-384x384-pre_'] == {
+            'nearest', 'carafe', 'dysample-s-plus'}
     assert found['unet-s5-d16_'] == lctc | {'lctc-7', 'lctc-11', 'lctc-31-3'}
 
 

@@ -29,6 +29,14 @@ TABLES = {
         dysample-s-plus 43.58 29.93
         dysample 43.21 29.12
         dysample-plus 43.28 29.23""",
+    ('maskformer_swin-b-in22k-384x384-pre_{}_', 'DySample paper, Table 5', ('mIoU', )): """
+        nearest 52.70
+        carafe 53.53
+        dysample-s-plus 53.91""",
+    ('maskformer_swin-l-in22k-384x384-pre_{}_', 'DySample paper, Table 5', ('mIoU', )): """
+        nearest 54.10
+        carafe 54.61
+        dysample-s-plus 54.90""",
     ('faster-rcnn_r50_fpn-p6-{}_', 'DySample paper, Table 6', ('box AP', )): """
         deconv 37.3
         pixel-shuffle 37.5
