@@ -296,7 +296,7 @@ def test_parameters(path):
     name, preset, _ = parts(path)
     require_host(path)
     sites = STEMS[name].sites
-    keys = sorted({slot.split('.')[0] for slot in STEMS[name].slots})
+    keys = [slot.split('.')[0] for slot in STEMS[name].slots]
     part, host = (
         torch.nn.ModuleDict({key: MODELS.build(dict(model[key], _scope_=STEMS[name].host))
                              for key in keys})
