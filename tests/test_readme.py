@@ -76,8 +76,9 @@ def test_own_upsampler_example():
 
 
 def test_slots_are_documented():
-    """docs/slots.md has a row for every slot, and no other row."""
+    """docs/slots.md names every slot in a row, and nothing else."""
     from mmups.models import SLOTS
     text = (ROOT / 'docs/slots.md').read_text(encoding='utf-8')
-    rows = re.findall(r'^\| `mmups\.(\w+)` \|', text, re.M)
+    cells = re.findall(r'^\| (`mmups\.[^|]+)\|', text, re.M)
+    rows = [name for cell in cells for name in re.findall(r'`mmups\.(\w+)`', cell)]
     assert sorted(rows) == sorted(name for _, names in SLOTS.values() for name in names)

@@ -4,7 +4,6 @@ from .condinst_head import BoxInstMaskHead, CondInstMaskHead
 from .ct_resnet_neck import CTResNetNeck
 from .dyhead import DyHead
 from .fcn_mask_head import DynamicMaskHead, FCNMaskHead, HTCMaskHead, SCNetMaskHead
-from .fcn_mask_head import FCNMaskHead
 from .feature_relay_head import FeatureRelayHead
 from .fpg import FPG
 from .fpn import FPN

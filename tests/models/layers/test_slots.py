@@ -20,8 +20,13 @@ from mmups.models.upsamplers import BaseUpsampler, registered_upsamplers
 UPSAMPLERS = sorted(registered_upsamplers().items())
 PAIRS = [(slot, name) for slot, case in SLOTS.items() for name, cls in UPSAMPLERS
          if (case.guided or not cls.guided) and name not in case.unfit]
+#: Every upsampler in the slots of the papers' models; in the others one of each kind: moving
+#: points, guided windows, guided with batch norms, a large kernel.
+TYPICAL = {'DySample', 'FADE', 'IndexNet', 'LCTC'}
+SOME_PAIRS = [(slot, name) for slot, name in PAIRS
+              if name in TYPICAL or slot in ('FPN', 'FPN-p6', 'FCNMaskHead', 'SegformerHead')]
 HOSTED = [slot for slot, case in SLOTS.items() if case.parity]
-ODD = [pair for pair in PAIRS if SLOTS[pair[0]].odd_size]
+ODD = [pair for pair in SOME_PAIRS if SLOTS[pair[0]].odd_size]
 
 
 def upsamplers_of(module):
@@ -126,7 +131,7 @@ def test_odd_sizes(slot, name, rounding):
     assert out.isfinite().all()
 
 
-@pytest.mark.parametrize('slot, name', PAIRS)
+@pytest.mark.parametrize('slot, name', SOME_PAIRS)
 def test_autocast(slot, name):
     """bfloat16 autocast trains, and gives about what float32 gives."""
     case = SLOTS[slot]
@@ -146,7 +151,7 @@ def test_autocast(slot, name):
     assert all(p.grad.isfinite().all() for p in module.parameters())
 
 
-@pytest.mark.parametrize('slot, name', PAIRS)
+@pytest.mark.parametrize('slot, name', SOME_PAIRS)
 def test_channels_last(slot, name):
     """The memory format changes speed, not numbers."""
     case = SLOTS[slot]
@@ -160,7 +165,7 @@ def test_channels_last(slot, name):
         torch.testing.assert_close(out, reference, rtol=1e-4, atol=atol)
 
 
-@pytest.mark.parametrize('slot, name', PAIRS)
+@pytest.mark.parametrize('slot, name', SOME_PAIRS)
 def test_deepcopy(slot, name):
     """A copy (EMA) computes the same and shares no parameter."""
     case = SLOTS[slot]
@@ -174,7 +179,7 @@ def test_deepcopy(slot, name):
     assert all(map(torch.equal, case.run(twin, maps), expected))
 
 
-@pytest.mark.parametrize('slot, name', PAIRS)
+@pytest.mark.parametrize('slot, name', SOME_PAIRS)
 @pytest.mark.parametrize('reentrant', [False, True])
 def test_activation_checkpointing(slot, name, reentrant):
     """Recomputing the whole slot gives the same gradients."""
