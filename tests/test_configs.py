@@ -109,6 +109,9 @@ STEMS = {
     'maskformer_swin-l-in22k-384x384-pre_': Stem(
         ('decode_head.pixel_decoder', ), FPN3, None, 'mmseg', MASKFORMER.format('l')),
     'mask2former_r50_': Stem(('decode_head.pixel_decoder', ), FPN3[:1], None, 'mmseg'),
+    'upernet_r50_': Stem(('decode_head', ), [(512, 512)] * 3, 66516108, 'mmseg'),
+    'fpn_r50_': Stem(('neck', 'decode_head'), FPN3 + [(128, 256)] * 6, None, 'mmseg'),
+    'deeplabv3plus_r50-d8_': Stem(('decode_head', ), [(512, 48)], None, 'mmseg'),
     'unet-s5-d16_': Stem(
         ('backbone', ), [(128, 64), (256, 128), (512, 256), (1024, 512)], 29062886,
         'mmseg'),
@@ -199,6 +202,8 @@ def test_the_papers_experiments_are_there():
     for size in 'bl':
         assert found[f'maskformer_swin-{size}-in22k-384x384-pre_'] == {
             'nearest', 'carafe', 'dysample-s-plus'}
+    assert found['upernet_r50_'] == {
+        'deconv', 'pixel-shuffle', 'carafe', 'fade', 'sapa-deform', 'dysample'}
     assert found['unet-s5-d16_'] == lctc | {'lctc-7', 'lctc-11', 'lctc-31-3'}
 
 

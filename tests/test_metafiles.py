@@ -90,6 +90,12 @@ TABLES = {
         sapa-deform 44.68 31.74""",
     ('faster-rcnn_r50_fpn-p6-{}_', 'SAPA repository, README', ('box AP', )): 'sapa-deform 39.2',
     ('faster-rcnn_r101_fpn-p6-{}_', 'SAPA repository, README', ('box AP', )): 'sapa-deform 40.6',
+    ('upernet_r50_{}_', 'SAPA repository, README', ('mIoU', 'bIoU')): """
+        deconv 41.43 27.72
+        pixel-shuffle 41.35 27.49
+        carafe 41.49 28.29
+        fade 41.83 27.92
+        sapa-deform 42.60 28.97""",
 }
 
 
@@ -158,7 +164,8 @@ def test_baselines():
         'nearest, R50: PQ 40.2 (DySample paper, Table 8)',
         'nearest, R101: PQ 42.2 (DySample paper, Table 8)',
         'bilinear, MiT-B1: mIoU 41.68, bIoU 27.80 (DySample paper, Table 4)',
-        'bilinear, MiT-B1: mIoU 42.11, bIoU 28.16 (SAPA repository, README)']
+        'bilinear, MiT-B1: mIoU 42.11, bIoU 28.16 (SAPA repository, README)',
+        'bilinear, R50: mIoU 41.09, bIoU 28.04 (SAPA repository, README)']
 
 
 @pytest.mark.parametrize('name', [name for name in MODELS if 'digit-scenes' in name])
