@@ -19,11 +19,9 @@ REPO = Path(__file__).parents[1]
 UPSAMPLERS = dict(DySample=dict(type='DySample'), FADE=dict(type='FADE'))
 #: As many classes of the hosts as possible, in models that run within seconds.
 SAMPLE = [
-    'mmdet::panoptic_fpn/panoptic-fpn_r50_fpn_1x_coco.py',
     'mmdet::pafpn/faster-rcnn_r50_pafpn_1x_coco.py',
     'mmdet::hrnet/faster-rcnn_hrnetv2p-w18-1x_coco.py',
     'mmdet::libra_rcnn/libra-faster-rcnn_r50_fpn_1x_coco.py',
-    'mmdet::nas_fcos/nas-fcos_r50-caffe_fpn_nashead-gn-head_4xb4-1x_coco.py',
     'mmdet::yolo/yolov3_d53_8xb8-320-273e_coco.py',
     'mmdet::yolox/yolox_tiny_8xb8-300e_coco.py',
     'mmdet::rtmdet/rtmdet-ins_tiny_8xb32-300e_coco.py',

@@ -26,7 +26,7 @@ from mmups.swap import list_sites, swap_upsampler
 
 SIDE = 128  # of the images: maps of 4x4 at stride 32
 #: Upper limits of what costs time and changes no map, wherever the key stands.
-AT_MOST = dict(nms_pre=50, max_per_img=10, max_num=10)
+AT_MOST = dict(nms_pre=50, max_per_img=10, max_num=10, num_proposals=10)
 #: Values of keys that would cost time, or a download.
 INSTEAD = dict(with_cp=False, teacher_ckpt=None, pretrained=None, img_size=(SIDE, SIDE))
 #: Keys that say how many blocks the stages of a backbone have, by type.
@@ -38,8 +38,7 @@ BLOCKS = {'SwinTransformer': 'depths', 'MixVisionTransformer': 'num_layers', 'MS
 def reduced(cfg: Config) -> Config:
     """A config with nothing but the model, made cheap."""
     small = Config(dict(default_scope=cfg.get('default_scope'), model=copy.deepcopy(cfg.model)))
-    queries = 'num_proposals' in str(small.model)  # a constant of such models, not a limit
-    _reduce(small.model, {'nms_pre': 50} if queries else AT_MOST)
+    _reduce(small.model)
     preprocessor = small.model.get('data_preprocessor') or {}
     preprocessor.pop('batch_augments', None)
     if 'mean' in preprocessor:
@@ -54,10 +53,10 @@ def reduced(cfg: Config) -> Config:
     return small
 
 
-def _reduce(node: Any, at_most: dict) -> None:
+def _reduce(node: Any) -> None:
     if isinstance(node, dict):
-        for key in at_most.keys() & node.keys():
-            node[key] = min(node[key], at_most[key])
+        for key in AT_MOST.keys() & node.keys():
+            node[key] = min(node[key], AT_MOST[key])
         for key in INSTEAD.keys() & node.keys():
             node[key] = INSTEAD[key]
         if 'num_grids' in node:
@@ -72,10 +71,10 @@ def _reduce(node: Any, at_most: dict) -> None:
         if kind in BLOCKS and BLOCKS[kind] in node:
             node[BLOCKS[kind]] = [1] * len(node[BLOCKS[kind]])
         for value in node.values():
-            _reduce(value, at_most)
+            _reduce(value)
     elif isinstance(node, (list, tuple)):
         for value in node:
-            _reduce(value, at_most)
+            _reduce(value)
 
 
 def key_of(cfg: Config) -> str:

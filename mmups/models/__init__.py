@@ -15,9 +15,13 @@ SLOTS = {
         'SOLOV2Head', 'TransformerEncoderPixelDecoder', 'YOLACTProtonet', 'YOLOV3Neck',
         'YOLOXPAFPN')),
     'mmseg': ('mmups.models.seg', (
-        'BiSeNetV1', 'BiSeNetV2', 'DDRNet', 'ERFNet', 'FastSCNN', 'Feature2Pyramid', 'ICNeck',
-        'JPU', 'MultiLevelNeck', 'PIDNet', 'STDCContextPathNet', 'SegFPN', 'SegHRNet',
-        'SegformerHead', 'UNet')),
+        'ANNHead', 'APCHead', 'ASPPHead', 'BiSeNetV1', 'BiSeNetV2', 'CCHead', 'DAHead',
+        'DDRHead', 'DDRNet', 'DMHead', 'DNLHead', 'DPTHead', 'DepthwiseSeparableASPPHead',
+        'DepthwiseSeparableFCNHead', 'EMAHead', 'ERFNet', 'EncHead', 'FCNHead', 'FPNHead',
+        'FastSCNN', 'Feature2Pyramid', 'GCHead', 'ICNeck', 'ISAHead', 'JPU', 'LRASPPHead',
+        'LightHamHead', 'MultiLevelNeck', 'NLHead', 'OCRHead', 'PIDHead', 'PIDNet',
+        'PSAHead', 'PSPHead', 'SETRMLAHead', 'SETRUPHead', 'STDCContextPathNet', 'STDCHead',
+        'SegFPN', 'SegHRNet', 'SegformerHead', 'UNet', 'UPerHead', 'VPDDepthHead')),
 }
 for _host, (_module, _names) in SLOTS.items():
     register_hosted(MODELS, _host, _module, _names)

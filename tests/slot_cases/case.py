@@ -33,6 +33,7 @@ class SlotCase:
             must be a config of the host.
         channels: Channels of the input maps, finest first, each half as large as the one before.
         count: Number of upsamplers.
+        others: Number of interpolations at the sites of the slot's other keys.
         guided: Whether the slot gives a guide.
         key: Config key of the upsampler.
         parity: False: this topology is not the host's, so that nothing is compared with it.
@@ -68,6 +69,7 @@ class SlotCase:
     takes_init_cfg: bool = True
     bfloat16_error: Optional[float] = 0.05
     inputs: Optional[Callable] = None
+    others: int = 0
 
     def build(self, upsampler=None, **kwargs) -> nn.Module:
         """The initialised slot with an upsampler (a name, a class or a dict; None: the host's)."""

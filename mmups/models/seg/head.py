@@ -18,9 +18,9 @@ from mmups.models.upsamplers import build_upsampler
 class UpsamplingHead:
     """Mixin before a class derived from mmseg's BaseDecodeHead.
 
-    The sites of ``upsampler`` come first in ``upsample_modules``: what ``build_upsamplers`` of
-    the subclass returns, or, in a head with ``input_transform='resize_concat'``, the steps that
-    bring its inputs to the finest one's size. That of ``logits_upsampler`` comes last.
+    ``upsample_modules`` holds what ``build_upsamplers`` of the subclass returns; then, in a head
+    with ``input_transform='resize_concat'``, the steps that bring its inputs to the finest one's
+    size, as in :func:`climb`; and last that of ``logits_upsampler``.
 
     Args:
         upsampler: The method and its arguments; None: the host's resizing.
@@ -35,19 +35,24 @@ class UpsamplingHead:
                  logits_upsampler: Optional[dict] = None, **kwargs):
         super().__init__(*args, **kwargs)
         self.upsample_modules = ModuleList(self.build_upsamplers(upsampler))
+        self._ladder_start = len(self.upsample_modules)
+        if self.input_transform == 'resize_concat':
+            resize = dict(mode='bilinear', align_corners=self.align_corners)
+            self.upsample_modules.extend(build_ladder(upsampler or resize, self._map_channels))
         self._upsamples_logits = logits_upsampler is not None
         if self._upsamples_logits:
             self.upsample_modules.append(build_upsampler(logits_upsampler, self.channels))
 
     def build_upsamplers(self, upsampler: Optional[dict]) -> Iterable[nn.Module]:
-        """The modules of ``upsampler``'s sites; None: those that do what the host does."""
-        if self.input_transform == 'resize_concat':
-            resize = dict(mode='bilinear', align_corners=self.align_corners)
-            return build_ladder(upsampler or resize, self._map_channels)
-        if upsampler is not None:
-            raise NoSite(f'{type(self).__name__} with input_transform={self.input_transform!r} has '
-                         'no upsampling step for `upsampler`; its final logits have '
-                         '`logits_upsampler`')
+        """The modules of the head's own sites; None: those that do what the host does.
+
+        A subclass whose arguments leave no site returns what this returns.
+        """
+        concatenates = self.input_transform == 'resize_concat' and len(self._map_channels) > 1
+        if upsampler is not None and not concatenates:
+            raise NoSite(f'{type(self).__name__} with in_channels={self._map_channels} and '
+                         f'input_transform={self.input_transform!r} has no upsampling step for '
+                         '`upsampler`; its final logits have `logits_upsampler`')
         return []
 
     def cls_seg(self, feat: Tensor) -> Tensor:
@@ -64,4 +69,5 @@ class UpsamplingHead:
         if self.input_transform != 'resize_concat':
             return super()._transform_inputs(inputs)
         maps = [inputs[i] for i in self.in_index]
-        return torch.cat(climb(maps, self.upsample_modules), dim=1)
+        ladder = list(self.upsample_modules)[self._ladder_start:]
+        return torch.cat(climb(maps, ladder), dim=1)

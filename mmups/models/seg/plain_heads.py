@@ -1,0 +1,31 @@
+"""mmseg's heads that upsample nothing themselves.
+
+Each class gains what :class:`UpsamplingHead` has for all: its inputs' steps with
+``input_transform='resize_concat'``, and ``logits_upsampler``.
+"""
+from mmseg.models import decode_heads
+
+from mmups.models.layers import register_slot
+
+from .head import UpsamplingHead
+
+NAMES = ('ANNHead', 'APCHead', 'ASPPHead', 'CCHead', 'DAHead', 'DDRHead', 'DMHead', 'DNLHead',
+         'DepthwiseSeparableFCNHead', 'EMAHead', 'EncHead', 'FCNHead', 'GCHead', 'ISAHead',
+         'NLHead', 'OCRHead', 'PIDHead', 'PSAHead', 'PSPHead', 'STDCHead')
+
+
+class UpsamplingKaimingHead(UpsamplingHead):
+    """Mixin before a head that initialises every convolution beneath it, whatever its owner."""
+
+    def init_weights(self) -> None:
+        super().init_weights()
+        for upsample in self.upsample_modules:
+            upsample.init_weights()
+
+
+for _name in NAMES:
+    _host = getattr(decode_heads, _name)
+    _mixin = UpsamplingKaimingHead if _name in ('DDRHead', 'PIDHead') else UpsamplingHead
+    _body = dict(__module__=__name__, __doc__=f"mmseg's {_name} behind an :class:`UpsamplingHead`.")
+    globals()[_name] = register_slot(_host, optional=('logits_upsampler', ))(
+        type(_host)(_name, (_mixin, _host), _body))
