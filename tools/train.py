@@ -1,5 +1,5 @@
 """Train a model of mmups, mmdet or mmseg."""
-from mmups.engine.cli import build_runner, common_parser, load_config
+from mmups.engine.cli import build_runner, common_parser, load_config, one_line_errors
 
 
 def parse_args():
@@ -15,19 +15,21 @@ def parse_args():
 
 def main():
     args = parse_args()
-    cfg = load_config(args)
-    if args.amp:
-        cfg.optim_wrapper.type = 'AmpOptimWrapper'
-        cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
-    if args.auto_scale_lr:
-        if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
-            raise ValueError(f'{args.config} has no auto_scale_lr.base_batch_size; add it or leave '
-                             '--auto-scale-lr out')
-        cfg.auto_scale_lr.enable = True
-    if args.resume is not None:
-        cfg.resume = True
-        cfg.load_from = None if args.resume == 'auto' else args.resume
-    build_runner(cfg).train()
+    with one_line_errors():
+        cfg = load_config(args)
+        if args.amp:
+            cfg.optim_wrapper.type = 'AmpOptimWrapper'
+            cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+        if args.auto_scale_lr:
+            if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
+                raise ValueError(f'{args.config} has no auto_scale_lr.base_batch_size; add it or '
+                                 'leave --auto-scale-lr out')
+            cfg.auto_scale_lr.enable = True
+        if args.resume is not None:
+            cfg.resume = True
+            cfg.load_from = None if args.resume == 'auto' else args.resume
+        runner = build_runner(cfg)
+    runner.train()
 
 
 if __name__ == '__main__':

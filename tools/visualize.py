@@ -1,5 +1,6 @@
 """Draw scenes of a segmentation config's test set: image, ground truth, prediction."""
-from mmups.engine.cli import build_runner, common_parser, load_config
+from mmups.engine.checkpoint import check_weights
+from mmups.engine.cli import build_runner, common_parser, load_config, one_line_errors
 from mmups.engine.predict import predict_segmentations
 from mmups.visualization import draw_sheet
 
@@ -14,9 +15,12 @@ def parse_args():
 
 def main():
     args = parse_args()
-    cfg = load_config(args)
-    cfg.load_from = args.checkpoint
-    scenes, meta = predict_segmentations(build_runner(cfg), args.num)
+    with one_line_errors():
+        cfg = load_config(args)
+        cfg.load_from = args.checkpoint
+        runner = build_runner(cfg)
+        check_weights(runner.model, args.checkpoint)
+    scenes, meta = predict_segmentations(runner, args.num)
     out = draw_sheet(scenes, meta['classes'], meta['palette'],
                      args.out or f'{cfg.work_dir}/sheet.png')
     print(f'{len(scenes)} scenes drawn in {out}')

@@ -1,6 +1,9 @@
 """What the command-line tools share: their common arguments, and a runner from them."""
 import argparse
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -27,6 +30,21 @@ def common_parser(description: str) -> argparse.ArgumentParser:
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0,
                         help='set by older PyTorch launchers')
     return parser
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """End the tool in one line on a mistake in its arguments, its config or its checkpoint.
+
+    Not for training itself, whose tracebacks are needed. ``python -X dev`` shows them here, too.
+    """
+    try:
+        yield
+    except (AssertionError, ImportError, LookupError, OSError, TypeError, ValueError) as error:
+        if sys.flags.dev_mode:
+            raise
+        text = error.args[0] if isinstance(error, KeyError) else error  # whose str() is quoted
+        sys.exit(f'{Path(sys.argv[0]).name}: {text or type(error).__name__}')
 
 
 def read_config(name: str) -> Config:
