@@ -33,7 +33,11 @@ class CascadeFeatureFusion(BaseModule):
 
     def forward(self, x_low: Tensor, x_high: Tensor) -> tuple[Tensor, Tensor]:
         """Coarse and fine map to their fusion and the coarse one's part in it."""
-        x_low = self.upsample_modules[0](x_low, guide=x_high, size=x_high.shape[2:])
+        upsample = self.upsample_modules[0]
+        if not upsample.any_size:  # ICNet rounds its middle map to a pixel too much for x2
+            h, w = ((n + 1) // 2 for n in x_high.shape[2:])
+            x_low = x_low[..., :h, :w]
+        x_low = upsample(x_low, guide=x_high, size=x_high.shape[2:])
         x_low = self.conv_low(x_low)
         return F.relu(x_low + self.conv_high(x_high)), x_low
 

@@ -208,3 +208,16 @@ def test_unet_with_another_upsample_block():
 
     with pytest.raises(ValueError, match='InterpConv.*DeconvModule.*got Other'):
         SLOTS['UNet'].build('DySample', upsample_cfg=dict(type=Other))
+
+
+@pytest.mark.parametrize('upsampler', ['DySample', 'FADE', 'Interpolate'])
+def test_icnet_sizes(upsampler):
+    """Maps of 104, 53 and 26 rows, as ICNet makes them of 832: 53 is more than half of 104."""
+    case = SLOTS['ICNeck']
+    maps = [torch.randn(1, c, n, n) for c, n in zip(case.channels, (104, 53, 26))]
+    outs = case.run(case.build(upsampler), maps)
+    assert outs[-1].shape[2:] == (104, 104)
+    if upsampler == 'Interpolate':
+        host, ours = case.build_host().eval(), case.build(upsampler).eval()
+        ours.load_state_dict(host.state_dict())
+        assert all(map(torch.equal, case.run(ours, maps), case.run(host, maps)))
