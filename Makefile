@@ -56,7 +56,7 @@ $(DATA)/manifest.json: | setup
 	$(BIN)/python tools/dataset_converters/digit_scenes.py $(DATA)
 
 test: setup lint  ## Lint and the default tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(JOBS)
 
 test-slow: setup  ## The tests that take minutes each
 	$(BIN)/python -m pytest -m slow
@@ -90,7 +90,8 @@ $(VENV)/.mmcv: $(VENV)/.torch
 
 $(VENV)/.mmups: $(VENV)/.mmcv setup.py $(wildcard requirements/*.txt)
 	@echo '== Installing mmengine, mmdet, mmsegmentation and mmups: about 1 minute'
-	$(PIP) install -q --no-build-isolation -e '.[mmdet,mmseg,demo,tests]'
+	$(PIP) install -q --no-build-isolation -e '.[mmdet,mmseg,demo,tests,mim]'
+	$(PIP) install -q --no-deps openmim==0.3.9  # one of its dependencies pins an old setuptools
 	@touch $@
 
 $(ENV)/.mmups-env: setup.py $(wildcard requirements/*.txt)
