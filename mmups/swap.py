@@ -26,7 +26,6 @@ REFUSED = {
                       'change the channels',
     'mmdet.PointRendRoIHead': 'it upsamples mask logits between refinements, no features',
     'mmdet.SABLHead': 'its transposed convolutions are one-dimensional',
-    'mmseg.PSAHead': 'it resizes attention maps, no features',
     'mmseg.PointHead': 'it upsamples logits between refinements, no features',
 }
 

@@ -307,6 +307,16 @@ def test_vpd_odd_sizes():
 # --- refusals ------------------------------------------------------------------------------------
 
 
+def test_uper_needs_a_pyramid():
+    """The swap leaves a head on the maps of a plain transformer as it is."""
+    cls = ROOT.get('mmups.UPerHead')
+    cfg = dict(in_index=[0, 1, 2, 3])
+    assert cls.site_args(cfg, [(30, 40), (15, 20), (8, 10), (4, 5)]) == {}
+    assert cls.site_args(cfg, [(30, 40), (15, 20), (7, 10), (3, 5)]) == {}
+    with pytest.raises(NoSite, match=r'is given heights \[8, 8, 8, 8\]'):
+        cls.site_args(cfg, [(8, 8)] * 4)
+
+
 @pytest.mark.parametrize('slot, kwargs', [
     ('UPerHead', dict(in_channels=[24], in_index=[2])),
     ('FPNHead', dict(in_channels=[32], in_index=[0], feature_strides=[4])),
