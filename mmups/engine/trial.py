@@ -240,11 +240,15 @@ def make_batch(cfg: Config) -> dict:
                     data_samples=samples)
     from mmdet.testing import demo_mm_inputs, demo_track_inputs
     masks = 'mask' in str({**cfg.model, 'data_preprocessor': None})  # not every head bears them
-    options = dict(image_shapes=(3, SIDE, SIDE), num_classes=classes, with_mask=masks,
-                   with_semantic=True)
+    # mmdet draws labels from 1 on, and semantic maps of one byte.
+    options = dict(image_shapes=(3, SIDE, SIDE), num_classes=min(max(classes, 2), 255),
+                   with_mask=masks, with_semantic=True)
     if 'Track' in str(cfg.model.get('data_preprocessor', {}).get('type')):
         return demo_track_inputs(1, num_frames=2, key_frames_inds=[0], num_items=None, **options)
-    return demo_mm_inputs(2, num_items=[2, 2], **options)
+    batch = demo_mm_inputs(2, num_items=[2, 2], **options)
+    for sample in batch['data_samples']:
+        sample.gt_instances.labels %= classes
+    return batch
 
 
 def _values(node: Any, key: str) -> Iterator[int]:
