@@ -20,8 +20,6 @@ from mmups.registry import MODELS
 #: Classes of the hosts that upsample and have no slot, and why.
 REFUSED = {
     'mmdet.CoarseMaskHead': 'nothing to swap: it upsamples no features',
-    'mmdet.FPN_CARAFE': 'it brings its own upsampling; its topology with any upsampler is '
-                        'mmups.FPN with top_down_extra_levels=True',
     'mmdet.GridHead': 'its transposed convolutions are grouped, one group per grid point, and '
                       'change the channels',
     'mmdet.PointRendRoIHead': 'it upsamples mask logits between refinements, no features',

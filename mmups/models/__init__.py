@@ -8,12 +8,12 @@ SLOTS = {
     'mmdet': ('mmups.models.det', (
         'BFP', 'BoxInstMaskHead', 'CSPNeXtPAFPN', 'CTResNetNeck', 'CondInstMaskHead',
         'DecoupledSOLOHead', 'DecoupledSOLOLightHead', 'DyHead', 'DynamicMaskHead',
-        'FCNMaskHead', 'FPG', 'FPN', 'FPN_DropBlock', 'FeatureRelayHead', 'FusedSemanticHead',
-        'HRFPN', 'HRNet', 'HTCMaskHead', 'HourglassNet', 'MSDeformAttnPixelDecoder',
-        'NASFCOS_FPN', 'NASFPN', 'PAFPN', 'PanopticFPNHead', 'PixelDecoder', 'RFP',
-        'RTMDetInsHead', 'RTMDetInsSepBNHead', 'SCNetMaskHead', 'SCNetSemanticHead', 'SOLOHead',
-        'SOLOV2Head', 'TransformerEncoderPixelDecoder', 'YOLACTProtonet', 'YOLOV3Neck',
-        'YOLOXPAFPN')),
+        'FCNMaskHead', 'FPG', 'FPN', 'FPN_CARAFE', 'FPN_DropBlock', 'FeatureRelayHead',
+        'FusedSemanticHead', 'HRFPN', 'HRNet', 'HTCMaskHead', 'HourglassNet',
+        'MSDeformAttnPixelDecoder', 'NASFCOS_FPN', 'NASFPN', 'PAFPN', 'PanopticFPNHead',
+        'PixelDecoder', 'RFP', 'RTMDetInsHead', 'RTMDetInsSepBNHead', 'SCNetMaskHead',
+        'SCNetSemanticHead', 'SOLOHead', 'SOLOV2Head', 'TransformerEncoderPixelDecoder',
+        'YOLACTProtonet', 'YOLOV3Neck', 'YOLOXPAFPN')),
     'mmseg': ('mmups.models.seg', (
         'ANNHead', 'APCHead', 'ASPPHead', 'BiSeNetV1', 'BiSeNetV2', 'CCHead', 'DAHead',
         'DDRHead', 'DDRNet', 'DMHead', 'DNLHead', 'DPTHead', 'DepthwiseSeparableASPPHead',

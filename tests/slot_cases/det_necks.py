@@ -66,6 +66,13 @@ CASES = [
                  FPN_OPTIONS,
                  no_plugin=dict(plugin=None),
                  plugin=dict(plugin=dict(type='mmdet.DropBlock', drop_prob=0.1, block_size=5)))),
+    # With what it is for learned (CARAFE has no CPU kernel), or an interpolation of its own.
+    SlotCase('FPN_CARAFE', 'mmdet.FPN_CARAFE',
+             dict(FPN, type='mmups.FPN_CARAFE', upsample_cfg=dict(type='nearest')), BACKBONE, 4,
+             takes_init_cfg=False, host_odd=False,
+             options=dict(start=dict(start_level=1), order=dict(
+                 norm_cfg=dict(type='BN'), act_cfg=dict(type='ReLU'),
+                 order=('act', 'conv', 'norm')))),
     SlotCase('YOLOXPAFPN', 'mmdet.YOLOXPAFPN',
              dict(type='mmups.YOLOXPAFPN', in_channels=[32, 64, 48], out_channels=16,
                   num_csp_blocks=1),

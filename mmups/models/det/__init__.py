@@ -7,7 +7,7 @@ from .fcn_mask_head import DynamicMaskHead, FCNMaskHead, HTCMaskHead, SCNetMaskH
 from .feature_relay_head import FeatureRelayHead
 from .fpg import FPG
 from .fpn import FPN
-from .fpn_variants import PAFPN, RFP, FPN_DropBlock
+from .fpn_variants import FPN_CARAFE, PAFPN, RFP, FPN_DropBlock
 from .fused_semantic_head import FusedSemanticHead, SCNetSemanticHead
 from .hourglass import HourglassNet
 from .hrfpn import HRFPN
@@ -23,9 +23,10 @@ from .yolo_necks import YOLOXPAFPN, CSPNeXtPAFPN, YOLOV3Neck
 __all__ = [
     'BFP', 'BoxInstMaskHead', 'CSPNeXtPAFPN', 'CTResNetNeck', 'CondInstMaskHead',
     'ConvUpsample', 'DecoupledSOLOHead', 'DecoupledSOLOLightHead', 'DyHead', 'DynamicMaskHead',
-    'FCNMaskHead', 'FPG', 'FPN', 'FPN_DropBlock', 'FeatureRelayHead', 'FusedSemanticHead',
-    'HRFPN', 'HRNet', 'HTCMaskHead', 'HourglassNet', 'MSDeformAttnPixelDecoder', 'NASFCOS_FPN',
-    'NASFPN', 'PAFPN', 'PanopticFPNHead', 'PixelDecoder', 'RFP', 'RTMDetInsHead',
-    'RTMDetInsSepBNHead', 'SCNetMaskHead', 'SCNetSemanticHead', 'SOLOHead', 'SOLOV2Head',
-    'TransformerEncoderPixelDecoder', 'YOLACTProtonet', 'YOLOV3Neck', 'YOLOXPAFPN'
+    'FCNMaskHead', 'FPG', 'FPN', 'FPN_CARAFE', 'FPN_DropBlock', 'FeatureRelayHead',
+    'FusedSemanticHead', 'HRFPN', 'HRNet', 'HTCMaskHead', 'HourglassNet',
+    'MSDeformAttnPixelDecoder', 'NASFCOS_FPN', 'NASFPN', 'PAFPN', 'PanopticFPNHead',
+    'PixelDecoder', 'RFP', 'RTMDetInsHead', 'RTMDetInsSepBNHead', 'SCNetMaskHead',
+    'SCNetSemanticHead', 'SOLOHead', 'SOLOV2Head', 'TransformerEncoderPixelDecoder',
+    'YOLACTProtonet', 'YOLOV3Neck', 'YOLOXPAFPN'
 ]

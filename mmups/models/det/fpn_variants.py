@@ -1,16 +1,19 @@
 """mmdet's variants of FPN with upsamplers in their top-down path.
 
-The steps follow mmdet 3.3.0, ``mmdet/models/necks/pafpn.py`` and ``fpn_dropblock.py`` (Apache-2.0,
-OpenMMLab); held to them by parity tests.
+The steps follow mmdet 3.3.0, ``mmdet/models/necks/pafpn.py``, ``fpn_dropblock.py`` and
+``fpn_carafe.py`` (Apache-2.0, OpenMMLab); held to them by parity tests.
 """
 from typing import Optional
 
+from mmdet.models.necks import FPN_CARAFE as HostFPN_CARAFE
 from mmdet.models.necks import PAFPN as HostPAFPN
 from mmdet.models.necks import RFP as HostRFP
 from mmdet.models.necks import FPN_DropBlock as HostFPN_DropBlock
+from mmengine.model import ModuleList
 from torch import Tensor
 
-from mmups.models.layers import register_slot, top_down
+from mmups.models.layers import UpsamplersLast, register_slot, top_down
+from mmups.models.upsamplers import build_upsampler
 
 from .fpn import UpsamplingFPN
 
@@ -78,3 +81,40 @@ class RFP(HostRFP, UpsamplingFPN):
     def __init__(self, *args, upsampler: Optional[dict] = None, **kwargs):
         super().__init__(*args, **kwargs)
         self.upsample_modules = self.build_upsamplers(upsampler)
+
+
+@register_slot(HostFPN_CARAFE)
+class FPN_CARAFE(UpsamplersLast, HostFPN_CARAFE):
+    """mmdet's pyramid for CARAFE with other upsamplers, one more for each of its extra levels.
+
+    For models that have this neck. :class:`FPN` with ``top_down_extra_levels=True`` is the same
+    pyramid with the weights of a plain FPN.
+
+    Args:
+        upsampler: The method and its arguments; None: mmdet's ``upsample_cfg``, which counts for
+            nothing beside an ``upsampler``.
+        kwargs: As in mmdet's FPN_CARAFE.
+    """
+
+    def __init__(self, *args, upsampler: Optional[dict] = None, **kwargs):
+        if upsampler is not None:
+            kwargs['upsample_cfg'] = dict(type='nearest')
+        super().__init__(*args, **kwargs)
+        self._swapped = upsampler is not None
+        if self._swapped:
+            self.upsample_modules = ModuleList(
+                build_upsampler(upsampler, self.out_channels, guide_channels=self.out_channels)
+                for _ in self.upsample_modules)
+
+    def forward(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Backbone maps, finest first, to ``num_outs`` maps of ``out_channels``."""
+        if not self._swapped:
+            return super().forward(inputs)
+        used = inputs[self.start_level:self.backbone_end_level]
+        laterals = [conv(x) for conv, x in zip(self.lateral_convs, used)]
+        x = used[-1]
+        for conv in self.lateral_convs[len(laterals):]:
+            x = conv(x)
+            laterals.append(x)
+        laterals = top_down(laterals, self.upsample_modules)
+        return tuple(conv(x) for conv, x in zip(self.fpn_convs, laterals))

@@ -124,3 +124,23 @@ def test_topology_of_norms(checkpoint):
     load_checkpoint(Detector(**options, top_down_extra_levels=True), path, strict=True)
     with pytest.raises(ValueError, match='top_down_extra_levels=True'):
         load_checkpoint(Detector(**options), path)
+
+
+def test_checkpoint_of_fpn_carafe(checkpoint):
+    """mmdet's FPN_CARAFE with mmcv's CARAFE, as its configs have it: key by key, strictly."""
+    pytest.importorskip('mmcv.ops')
+    carafe = dict(type='carafe', up_kernel=5, up_group=1, encoder_kernel=3, encoder_dilation=1)
+    neck = dict(in_channels=IN, out_channels=C, num_outs=5)
+    host = ROOT.build(dict(neck, type='mmdet.FPN_CARAFE', start_level=0, end_level=-1,
+                           norm_cfg=None, act_cfg=None, order=('conv', 'norm', 'act'),
+                           upsample_cfg=carafe))
+    path = checkpoint({f'neck.{key}': value for key, value in host.state_dict().items()})
+    model = Detector(upsampler=dict(type='CARAFE'), top_down_extra_levels=True)
+    load_checkpoint(model, path, strict=True)
+    for key, value in host.state_dict().items():
+        assert torch.equal(model.neck.state_dict()[key], value), key
+    swapped = ROOT.build(dict(neck, type='mmups.FPN_CARAFE', upsampler=dict(type='CARAFE')))
+    swapped.load_state_dict(host.state_dict(), strict=True)
+    maps = [torch.randn(1, c, n, n) for c, n in zip(IN, (37, 19, 10, 5))]
+    for ours, theirs in zip(swapped(maps), model.neck(maps)):
+        assert torch.equal(ours, theirs)
