@@ -203,6 +203,20 @@ def test_activation_checkpointing(slot, name, reentrant):
             torch.testing.assert_close(grad, expected)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize('slot', SLOTS)
+def test_compile(slot):
+    """Traced by torch.compile, the slot computes the same."""
+    case = SLOTS[slot]
+    module, maps = case.build('DySample'), case.maps()
+    module.eval()
+    expected = case.run(module, maps)
+    torch._dynamo.reset()
+    graph = torch.compile(module, backend='aot_eager')
+    for out, reference in zip(case.run(graph, maps), expected):
+        torch.testing.assert_close(out, reference, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize('name', [n for n, cls in UPSAMPLERS if not cls.guided])
 def test_no_rois(name):
     """An image without objects: forward and backward, and DDP's gradients are there."""
