@@ -5,7 +5,7 @@ Each class gains what :class:`UpsamplingHead` has for all: its inputs' steps wit
 """
 from mmseg.models import decode_heads
 
-from mmups.models.layers import register_slot
+from mmups.models.layers import UpsamplersLast, register_slot
 
 from .head import UpsamplingHead
 
@@ -14,18 +14,10 @@ NAMES = ('ANNHead', 'APCHead', 'ASPPHead', 'CCHead', 'DAHead', 'DDRHead', 'DMHea
          'NLHead', 'OCRHead', 'PIDHead', 'PSAHead', 'PSPHead', 'STDCHead')
 
 
-class UpsamplingKaimingHead(UpsamplingHead):
-    """Mixin before a head that initialises every convolution beneath it, whatever its owner."""
-
-    def init_weights(self) -> None:
-        super().init_weights()
-        for upsample in self.upsample_modules:
-            upsample.init_weights()
-
-
 for _name in NAMES:
     _host = getattr(decode_heads, _name)
-    _mixin = UpsamplingKaimingHead if _name in ('DDRHead', 'PIDHead') else UpsamplingHead
+    # These two draw every convolution beneath them anew, whatever its owner.
+    _mixins = (UpsamplersLast, ) if _name in ('DDRHead', 'PIDHead') else ()
     _body = dict(__module__=__name__, __doc__=f"mmseg's {_name} behind an :class:`UpsamplingHead`.")
     globals()[_name] = register_slot(_host, optional=('logits_upsampler', ))(
-        type(_host)(_name, (_mixin, _host), _body))
+        type(_host)(_name, (*_mixins, UpsamplingHead, _host), _body))
