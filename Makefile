@@ -1,8 +1,17 @@
 # `make demo` and `make test` do all their own set-up. `make help` lists the rest.
 PYTHON  ?= python3.11
-VENV    ?= .venv
 TORCH   ?= torch==2.13.0
+# HOSTS=onedl: the maintained fork of OpenMMLab's packages, in an environment of its own
+HOSTS   ?= openmmlab
+ifeq ($(HOSTS),onedl)
+VENV    ?= .venv-onedl
+MMCV    ?= onedl-mmcv==2.3.6
+PACKAGES := -r requirements/onedl.txt -e '.[demo,tests,mim]'
+else
+VENV    ?= .venv
 MMCV    ?= mmcv==2.1.0
+PACKAGES := -e '.[mmdet,mmseg,demo,tests,mim]'
+endif
 JOBS    ?= $(shell nproc 2>/dev/null || echo 2)
 # An existing environment with torch, mmcv, mmengine, mmdet and mmsegmentation: ENV=/path/to/env
 ENV     ?=
@@ -23,13 +32,14 @@ DATA    := data/digit_scenes
 # Threads that wait sleep: on a busy machine, or beside data loaders, spinning costs more than waking.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo test test-slow lint setup data help clean
+.PHONY: demo test test-slow test-onedl lint setup data help clean
 .DELETE_ON_ERROR:
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | \
 	    awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
-	@echo 'Variables: PYTHON=$(PYTHON) VENV=$(VENV) TORCH="$(TORCH)" MMCV="$(MMCV)" JOBS=$(JOBS)'
+	@echo 'Variables: PYTHON=$(PYTHON) VENV=$(VENV) HOSTS=$(HOSTS) TORCH="$(TORCH)" MMCV="$(MMCV)" JOBS=$(JOBS)'
+	@echo '           HOSTS=onedl uses the maintained fork of the OpenMMLab packages'
 	@echo '           ENV=/path/to/env uses an existing OpenMMLab environment as it is'
 
 demo: setup data  ## Train, evaluate and picture SegFormer with DySample on DigitScenes
@@ -61,6 +71,9 @@ test: setup lint  ## Lint and the default tests
 test-slow: setup  ## The tests that take minutes each
 	$(BIN)/python -m pytest -m slow
 
+test-onedl:  ## The same, with the onedl-* packages; compared with .venv, where that is set up
+	$(MAKE) test HOSTS=onedl $(if $(wildcard .venv/.mmups),OTHER_PYTHON=$(abspath .venv/bin/python))
+
 lint: setup  ## What pre-commit runs
 	$(BIN)/ruff check .
 
@@ -90,7 +103,7 @@ $(VENV)/.mmcv: $(VENV)/.torch
 
 $(VENV)/.mmups: $(VENV)/.mmcv setup.py $(wildcard requirements/*.txt)
 	@echo '== Installing mmengine, mmdet, mmsegmentation and mmups: about 1 minute'
-	$(PIP) install -q --no-build-isolation -e '.[mmdet,mmseg,demo,tests,mim]'
+	$(PIP) install -q --no-build-isolation $(PACKAGES)
 	$(PIP) install -q --no-deps openmim==0.3.9  # one of its dependencies pins an old setuptools
 	@touch $@
 

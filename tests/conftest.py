@@ -4,6 +4,8 @@ import math
 import pytest
 import torch
 
+import mmups.engine  # noqa: F401  finds the hosts' configs, whatever brought the hosts
+
 torch.set_num_threads(1)
 
 

@@ -5,12 +5,15 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 from mmengine.config import Config, DictAction
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
+
+from .families import refuse_code
 
 
 def common_parser(description: str) -> argparse.ArgumentParser:
@@ -40,7 +43,8 @@ def one_line_errors() -> Iterator[None]:
     """
     try:
         yield
-    except (AssertionError, ImportError, LookupError, OSError, TypeError, ValueError) as error:
+    except (AssertionError, ImportError, LookupError, OSError, TypeError, UnpicklingError,
+            ValueError) as error:
         if sys.flags.dev_mode:
             raise
         text = error.args[0] if isinstance(error, KeyError) else error  # whose str() is quoted
@@ -81,11 +85,12 @@ def load_config(args: argparse.Namespace) -> Config:
 
 
 def build_runner(cfg: Config) -> Runner:
-    """The config's runner, ready to train or test.
+    """The config's runner, ready to train or test. The checkpoints it reads run no code.
 
     On a machine without a GPU the batch norms that synchronise over GPUs become plain ones: in
     one process they compute the same.
     """
+    refuse_code()
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     if not torch.cuda.is_available() and not runner.distributed:
         runner.model = revert_sync_batchnorm(runner.model)

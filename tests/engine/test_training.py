@@ -52,16 +52,6 @@ def test_trains_and_tests(name, scenes, tool, tmp_path):
     assert METRICS.get(Path(name).parts[0], 'mIoU') in done.stdout
 
 
-@pytest.mark.parametrize('name', [name for name in digit_scenes_configs() if '_swap_' in name])
-def test_swaps_and_trains(name, scenes, tool, tmp_path):
-    """Models of the hosts' own classes, swapped and trained by one command."""
-    config = tmp_path / 'swapped.py'
-    done = tool('swap.py', CONFIGS / name, 'DySample', '--out', config, '--train', '--work-dir',
-                tmp_path, *short(name), cwd=scenes)
-    assert "upsampler=dict(type='DySample')" in config.read_text()
-    assert METRICS.get(Path(name).parts[0], 'mIoU') in done.stdout
-
-
 SWEEP = DEMO.replace('dysample', 'sweep')
 PRESETS = sorted(path.stem for path in (CONFIGS / '_base_/upsamplers').glob('*.py'))
 

@@ -1,0 +1,96 @@
+"""Every command of the README and of docs/, word for word.
+
+Trainings are cut short by options behind the command. Those on data sets that are not here must
+get as far as to miss the data set.
+"""
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip('mmdet')
+pytest.importorskip('mmseg')
+
+ROOT = Path(__file__).parents[2]
+COMMANDS = sorted({
+    line for page in (ROOT / 'README.md', *(ROOT / 'docs').glob('*.md'))
+    for block in re.findall(r'```bash\n(.*?)```', page.read_text(encoding='utf-8'), re.S)
+    for line in block.splitlines() if line.startswith('python ')})
+SHORT = {
+    'iterations': ['train_cfg.max_iters=2', 'train_cfg.val_interval=2',
+                   'default_hooks.checkpoint.interval=2', 'train_dataloader.batch_size=2',
+                   'param_scheduler.total_steps=2'],
+    'epochs': ['train_cfg.max_epochs=1', 'train_cfg.val_interval=1',
+               'train_dataloader.batch_size=4', 'param_scheduler.total_steps=1'],
+}
+#: Cannot be run as they stand.
+FORMS = [line for line in COMMANDS if 'CONFIG' in line]
+TRAININGS = [line for line in COMMANDS if line not in FORMS
+             and ('tools/train.py' in line or '--train' in line)]
+SWEEPS = [line for line in COMMANDS if 'tools/sweep.py' in line]
+OTHERS = [line for line in COMMANDS if line not in FORMS + TRAININGS + SWEEPS]
+
+
+@pytest.fixture
+def run(scenes, tmp_path):
+    """Runs a command in a folder that looks like the repository and has DigitScenes."""
+    for name in ('tools', 'configs', 'data'):
+        (tmp_path / name).symlink_to((scenes if name == 'data' else ROOT) / name)
+
+    def run(line, *more):
+        words = [sys.executable, *shlex.split(line)[1:], *more]
+        return subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=570,
+                              env=dict(os.environ, OMP_NUM_THREADS='1', PYTHONPATH=str(ROOT)))
+
+    return run
+
+
+def test_commands_are_found():
+    assert len(OTHERS) >= 7 and len(TRAININGS) >= 7 and len(SWEEPS) >= 2 and FORMS
+
+
+@pytest.mark.parametrize('line', OTHERS)
+def test_runs(line, run):
+    done = run(line)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout
+
+
+@pytest.mark.parametrize('line', TRAININGS)
+def test_trains(line, run, tmp_path):
+    if 'digit-scenes' in line:
+        options = [] if '--cfg-options' in line else ['--cfg-options']
+        done = run(line, *options, *SHORT['epochs' if '8e_' in line else 'iterations'])
+        assert done.returncode == 0, done.stderr[-3000:]
+        assert re.search(r'loss: \d', done.stdout) and re.search('mIoU|bbox_mAP', done.stdout)
+        if '--out' in line:
+            swapped = tmp_path / re.search(r'--out (\S+)', line).group(1)
+            assert re.search(r"upsampler=dict\(.*type='(DySample|FADE)'", swapped.read_text(), re.S)
+    else:
+        done = run(line)
+        assert done.returncode != 0
+        assert re.search(r"No such file or directory: '.*data/(coco|ade)/", done.stderr)
+
+
+def test_forms(run):
+    """Their words besides the places to fill are there."""
+    helps = {script: run(f'python {script}', '--help').stdout
+             for script in {line.split()[1] for line in FORMS}}
+    for line in FORMS:
+        for word in shlex.split(line)[2:]:
+            if word.startswith('--'):
+                assert word in helps[line.split()[1]], line
+            elif '/' in word:
+                assert (ROOT / word).parent.is_dir(), line
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('line', [line for line in SWEEPS if '--include' in line])
+def test_sweeps(line, run):
+    done = run(line)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert 'mmseg::segformer' in done.stdout
