@@ -1,4 +1,8 @@
 """Mistakes that users make end the tools in one line that says what to do."""
+import os
+import subprocess
+import venv
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -41,3 +45,21 @@ def test_checkpoint_of_another_model(scenes, tool, tmp_path):
     message = last_line(tool, 'test.py', CONFIG, tmp_path / 'none.pth', '--work-dir', tmp_path,
                         cwd=scenes)
     assert 'none.pth' in message
+
+
+def test_host_is_not_installed(tmp_path):
+    """An environment with the packages of this one, but without mmseg."""
+    venv.create(tmp_path / 'env', with_pip=False)
+    packages = tmp_path / 'packages'
+    packages.mkdir()
+    for path in Path(find_spec('mmengine').origin).parents[1].iterdir():
+        if not path.name.removeprefix('onedl_').startswith('mmseg'):
+            (packages / path.name).symlink_to(path)
+    folder, = (tmp_path / 'env').glob('lib/python*/site-packages')
+    (folder / 'packages.pth').write_text(str(packages))
+    done = subprocess.run(
+        [tmp_path / 'env/bin/python', CONFIG.parents[2] / 'tools/train.py', CONFIG], cwd=tmp_path,
+        capture_output=True, text=True, env=dict(os.environ, PYTHONPATH=str(CONFIG.parents[2])))
+    assert done.returncode == 1
+    assert 'Traceback' not in done.stderr
+    assert 'mmsegmentation is not installed' in done.stderr.splitlines()[-1]
