@@ -59,6 +59,22 @@ def test_four_line_config_builds(tmp_path):
     assert [type(m).__name__ for m in neck.upsample_modules] == ['DySample'] * 3
 
 
+def test_config_with_a_preset_is_the_shipped_one():
+    block = next(b for b in re.findall(r'```python\n(.*?)```', README, re.S)
+                 if 'upsampler=_base_.upsampler' in b)
+    path = ROOT / 'configs/segformer/segformer_mit-b1_dysample_8xb2-160k_ade20k-512x512.py'
+    assert re.sub(r'\s', '', block) == re.sub(r'\s', '', path.read_text())
+
+
+def test_example_for_another_project():
+    torch = pytest.importorskip('torch')
+    block = next(b for b in re.findall(r'```python\n(.*?)```', README, re.S)
+                 if 'from mmengine.registry import MODELS' in b)
+    namespace = dict(x=torch.randn(1, 256, 22, 32))
+    exec(block, namespace)
+    assert namespace['y'].shape == (1, 256, 43, 64)
+
+
 def test_own_upsampler_example():
     """The README's example of an upsampler of one's own runs and keeps the contract."""
     torch = pytest.importorskip('torch')

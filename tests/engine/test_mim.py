@@ -108,8 +108,6 @@ def test_train_and_test(environment, folder):
 @pytest.mark.parametrize('host', ['mmseg', 'mmdet'])
 def test_train_with_the_hosts_scripts(environment, host, folder):
     """The script is mmseg's or mmdet's own, the config one of mmups by its path."""
-    if 'editable' in str(environment.python):
-        pytest.skip('as for a wheel')
     words = command(f'train {host}')
     try:
         distribution(dict(mmseg='mmsegmentation', mmdet='mmdet')[host])
