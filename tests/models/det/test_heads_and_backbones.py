@@ -5,25 +5,11 @@ from mmengine.config import ConfigDict
 from mmengine.hub import get_config
 from mmengine.registry import MODELS as ROOT
 from slot_cases import SLOTS
+from slot_cases.doubles import Guided
 
 from mmups.models.layers import NoSite
-from mmups.models.upsamplers import BaseUpsampler
 
 UP = dict(type='DySample')
-
-
-class Guided(BaseUpsampler):
-    """Nearest; keeps its guides."""
-
-    guided = True
-
-    def __init__(self, in_channels, scale_factor=2, guide_channels=None):
-        super().__init__(in_channels, scale_factor, guide_channels)
-        self.guides = []
-
-    def upsample(self, x, guide):
-        self.guides.append(guide)
-        return x.repeat_interleave(2, 2).repeat_interleave(2, 3)
 
 
 class IncludesGuide(Guided):

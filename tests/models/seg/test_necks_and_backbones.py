@@ -3,25 +3,11 @@ import pytest
 import torch
 from mmengine.model import BaseModule
 from slot_cases import SLOTS
+from slot_cases.doubles import Guided
 
 from mmups.models.layers import NoSite
-from mmups.models.upsamplers import BaseUpsampler
 
 pytest.importorskip('mmseg')
-
-
-class Guided(BaseUpsampler):
-    """Nearest; keeps its guides."""
-
-    guided = True
-
-    def __init__(self, in_channels, scale_factor=2, guide_channels=None):
-        super().__init__(in_channels, scale_factor, guide_channels)
-        self.guides = []
-
-    def upsample(self, x, guide):
-        self.guides.append(guide)
-        return x.repeat_interleave(2, 2).repeat_interleave(2, 3)
 
 
 class IncludesGuide(Guided):
