@@ -13,6 +13,7 @@ WORKER = '''
 import sys
 import torch
 import torch.distributed as dist
+import mmups.engine
 from mmengine.config import Config
 from mmengine.registry import MODELS
 from mmengine.structures import PixelData

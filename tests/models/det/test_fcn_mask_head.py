@@ -20,7 +20,7 @@ OPTIONS = {
     'norm': dict(num_convs=2, norm_cfg=BN),
     'conv': dict(num_convs=2, conv_cfg=dict(type='ConvWS')),
     'agnostic': dict(num_convs=1, class_agnostic=True),
-    'predictor': dict(num_convs=1, predictor_cfg=dict(type='mmdet.NormedConv2d', tempearture=20)),
+    'predictor': dict(num_convs=1, predictor_cfg=dict(type='mmdet.NormedConv2d', power=2.0)),
     'loss': dict(num_convs=1, loss_mask=dict(type='CrossEntropyLoss', use_mask=True)),
 }
 
