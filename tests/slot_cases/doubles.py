@@ -12,5 +12,5 @@ class Guided(BaseUpsampler):
         self.guides = []
 
     def upsample(self, x, guide):
-        self.guides.append(guide)
-        return x.repeat_interleave(2, 2).repeat_interleave(2, 3)
+        self.guides.append(guide.clone())
+        return x.repeat_interleave(self.scale_factor, 2).repeat_interleave(self.scale_factor, 3)

@@ -8,28 +8,14 @@ from mmengine.config import ConfigDict
 from mmengine.registry import MODELS as ROOT
 from mmengine.structures import PixelData
 from slot_cases import SLOTS
+from slot_cases.doubles import Guided
 
 from mmups.models.layers import SLOT_OF, NoSite
-from mmups.models.upsamplers import BaseUpsampler
 
 pytest.importorskip('mmseg')
 from mmseg.structures import SegDataSample  # noqa: E402
 
 from mmups.models.seg import plain_heads  # noqa: E402
-
-
-class Guided(BaseUpsampler):
-    """Nearest; keeps its guides."""
-
-    guided = True
-
-    def __init__(self, in_channels, scale_factor=2, guide_channels=None):
-        super().__init__(in_channels, scale_factor, guide_channels)
-        self.guides = []
-
-    def upsample(self, x, guide):
-        self.guides.append(guide.clone())
-        return x.repeat_interleave(self.scale_factor, 2).repeat_interleave(self.scale_factor, 3)
 
 
 class IncludesGuide(Guided):
