@@ -27,8 +27,9 @@ ARROWS = {
     'mmups/datasets': {'evaluation'},
     'mmups/engine': MODELS | TOOLBOX | {'ops', 'swap', 'version'},
     'mmups/swap.py': MODELS | TOOLBOX | {'ops'},
-    'mmups/__init__.py': {'version', 'swap'},
+    'mmups/__init__.py': {'version', 'swap', 'light_mmcv'},
     'mmups/version.py': set(),
+    'mmups/light_mmcv.py': set(),
     'mmups/registry.py': set(),
     'tools': MODELS | TOOLBOX | {'ops', 'swap', 'engine', 'version', 'mmups', 'registry'},
 }
@@ -50,6 +51,7 @@ THIRD_PARTIES = {
     'mmups/registry.py': {'mmengine'},
     'mmups/__init__.py': set(),
     'mmups/version.py': set(),
+    'mmups/light_mmcv.py': set(),
 }
 
 

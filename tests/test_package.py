@@ -5,26 +5,30 @@ import re
 import subprocess
 import sys
 from importlib.metadata import requires, version
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
 
-#: Lets a fresh interpreter look as if packages were not installed.
+#: Lets a fresh interpreter look as if packages, or one module of them, were not installed.
 BLOCKER = '''
 import importlib.util, sys
 from importlib.abc import MetaPathFinder
 
+def hidden(name):
+    return bool({{name, name.split('.')[0]}} & {blocked!r})
+
 class Blocker(MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
-        if name.split('.')[0] in {blocked!r}:
+        if hidden(name):
             raise ModuleNotFoundError(f'No module named {{name!r}}', name=name)
 
 sys.meta_path.insert(0, Blocker())
 real = importlib.util.find_spec
 importlib.util.find_spec = lambda name, package=None: (
-    None if name.split('.')[0] in {blocked!r} else real(name, package))
+    None if hidden(name) and not sys.modules.get(name) else real(name, package))
 '''
 
 
@@ -125,6 +129,84 @@ def test_slots_table_equals_what_is_registered():
         registered = {name for name, cls in MODELS.module_dict.items()
                       if cls.__module__.startswith(f'{module}.')}
         assert registered == set(names), host
+
+
+LIGHT_STARTS = {
+    'the tools': 'import mmups.engine; from mmseg.registry import MODELS',
+    'a class': 'from mmups.models.seg import SegformerHead; from mmseg.registry import MODELS',
+    'a type': 'from mmengine.registry import MODELS; MODELS.get("mmups.SegformerHead")',
+    'an upsampler': 'from mmengine.registry import MODELS; MODELS.get("mmups.DySample")',
+}
+
+
+@pytest.mark.parametrize('start', LIGHT_STARTS.values(), ids=LIGHT_STARTS)
+def test_mmseg_without_compiled_operators(start):
+    """As with mmcv-lite: slots of mmseg work; find_spec is not deceived, before and after; an
+    operator says what to install when it is called."""
+    pytest.importorskip('mmseg')
+    code = f'''
+import importlib.util, sys, torch
+from mmengine.utils.dl_utils import mmcv_full_available
+assert not mmcv_full_available()
+{start}
+head = MODELS.build(dict(
+    type='mmups.SegformerHead', in_channels=[8, 16], in_index=[0, 1], channels=8, num_classes=3,
+    upsampler=dict(type='DySample')))
+assert head([torch.ones(1, 8, 8, 8), torch.ones(1, 16, 4, 4)]).shape == (1, 3, 8, 8)
+assert MODELS.build(dict(type='mmseg.SegformerHead', in_channels=[8], in_index=[0], channels=8,
+                         num_classes=3))
+assert importlib.util.find_spec('mmcv._ext') is None and 'mmcv._ext' not in sys.modules
+assert not mmcv_full_available()
+from mmcv.ops import nms
+from mmcv.utils import collect_env
+try:
+    nms(torch.ones(1, 4), torch.ones(1), 0.5)
+except ImportError as error:
+    print(collect_env()['MMCV Compiler'], error)
+'''
+    assert re.match(r'n/a nms is one of the compiled operators of mmcv.*pip uninstall .*, then '
+                    r'MMCV_WITH_OPS=1 pip install .*"mmcv>=', run(code, blocked=['mmcv._ext']))
+
+
+@pytest.mark.parametrize(('before', 'after'), [
+    ('', "'mmcv._ext' in sys.modules"),
+    ("sys.modules['mmcv._ext'] = None", "sys.modules['mmcv._ext'] is None")])
+def test_stand_in_leaves_no_trace_where_the_import_fails(before, after):
+    pytest.importorskip('mmcv')
+    code = f'''
+import mmups, sys, mmcv
+from mmcv.utils import ext_loader
+{before}
+def load_ext(name, functions):
+    assert sys.modules['mmcv._ext'].__spec__.name == 'mmcv._ext'
+    raise ArithmeticError('broken')
+ext_loader.load_ext = load_ext
+try:
+    import mmcv.ops
+except ArithmeticError:
+    print({after})
+'''
+    assert run(code, blocked=['mmcv._ext']) == str(bool(before))
+
+
+@pytest.mark.parametrize('extension', ['', "sys.modules['mmcv._ext'] = Own('mmcv._ext')"])
+def test_no_stand_in_where_an_extension_is(extension):
+    """Neither in the place of the compiled one, nor of one that a user has put there."""
+    pytest.importorskip('mmcv')
+    if not extension and not find_spec('mmcv._ext'):
+        pytest.skip('this mmcv has no compiled operators')
+    code = f'''
+import sys, types, mmups
+class Own(types.ModuleType):
+    def __getattr__(self, name):
+        if name.startswith('__'):
+            raise AttributeError(name)
+        return len
+{extension}
+import mmcv.ops
+print('light_mmcv' in repr(type(sys.modules['mmcv._ext'])), mmcv.ops.nms.__module__)
+'''
+    assert run(code) == 'False mmcv.ops.nms'
 
 
 def test_version_is_the_installed_one():
