@@ -3,10 +3,10 @@
 Importing the package is cheap on purpose: mmengine imports it whenever a config names a type
 ``mmups.X``, and an error raised here would be swallowed there.
 """
-from .light_mmcv import accept_light_mmcv
+from .hosts import prepare_imports
 from .version import __version__
 
-accept_light_mmcv()
+prepare_imports()
 
 __all__ = ['__version__', 'list_sites', 'swap_upsampler']
 

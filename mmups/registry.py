@@ -2,43 +2,121 @@
 
 ``type='mmups.X'`` resolves from mmdet, mmseg, mmengine or any other OpenMMLab project: mmengine
 imports this module by the prefix, and the modules in ``locations`` on the first look-up. mmengine
-swallows an ImportError raised here, so nothing but mmengine is imported.
+swallows an ImportError raised here, so nothing but mmengine is imported. A type that extends a
+class of a host is imported, and the host with it, when it is asked for.
 """
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from importlib import import_module
-from importlib.util import find_spec
+from typing import Any, Optional, Union
 
 from mmengine import registry as root
 
-MODELS = root.Registry('model', parent=root.MODELS, scope='mmups',
-                       locations=['mmups.engine', 'mmups.models'])
-DATASETS = root.Registry('dataset', parent=root.DATASETS, scope='mmups',
-                         locations=['mmups.datasets'])
-METRICS = root.Registry('metric', parent=root.METRICS, scope='mmups',
-                        locations=['mmups.evaluation'])
-TRANSFORMS = root.Registry('transform', parent=root.TRANSFORMS, scope='mmups',
-                           locations=['mmups.datasets'])
+from .hosts import import_host
 
 
-def register_hosted(registry: root.Registry, host: str, module: str, names: Iterable[str]) -> None:
-    """Import the module that registers ``names``, or explain their absence.
+class Registry(root.Registry):
+    """A registry of mmengine, with types that load together with their hosts.
 
     Args:
-        registry: Where ``module`` registers.
-        host: Package whose classes the module extends. Where it is not installed, each name
-            becomes a function that says what to install, when a config asks for it.
-        module: Module to import.
-        names: What it registers.
+        args: As of mmengine's.
+        kwargs: As of mmengine's.
     """
-    if find_spec(host):
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self._hosted: dict[str, tuple[str, str]] = {}  # name -> modules of the host and of mmups
+
+    def register_hosted(self, host: str, module: str, names: Iterable[str]) -> None:
+        """Announce types that extend a host's.
+
+        Args:
+            host: Module of the host that has to work, ``'mmdet.models'``.
+            module: Module of mmups that registers ``names`` when it is imported.
+            names: What it registers.
+
+        Raises:
+            KeyError: One of the names is taken.
+        """
+        for name in names:
+            if (there := self.module_dict.get(name)) and not _within(there, module):
+                raise KeyError(f'{name} is already registered in {self.name} at '
+                               f'{there.__module__}')
+            self._hosted[name] = host, module
+
+    def host_of(self, kind: Union[str, Callable], scope: Optional[str]) -> str:
+        """The package of a config's type, or the one that this type of mmups extends.
+
+        Args:
+            kind: The type, or its name.
+            scope: Where names without a prefix are looked up.
+        """
+        if not isinstance(kind, str):
+            kind = f'{kind.__module__}.{getattr(kind, "__name__", "")}'
+        package, *_, short = (kind if '.' in kind else f'{scope}.{kind}').split('.')
+        if package == self.scope and short in self._hosted:
+            package = self._hosted[short][0].split('.')[0]
+        return package
+
+    def load_hosts(self) -> dict[str, ImportError]:
+        """Import the types of all hosts.
+
+        Returns:
+            Host that cannot be used -> why.
+        """
+        self.import_from_location()
+        failed = {}
+        for host, module in dict.fromkeys(self._hosted.values()):
+            try:
+                self._load(host, module, module)
+            except ImportError as error:
+                failed[host.split('.')[0]] = error
+        return failed
+
+    def get(self, key: str) -> Optional[Callable]:
+        """As mmengine's. A type whose host cannot be used is a function that says why."""
+        self.import_from_location()
+        path, _, name = str(key).removeprefix(f'{self.scope}.').rpartition('.')
+        host, module = self._hosted.get(name, ('', ''))
+        whole = f'{self.scope}.{path}.'  # mmups.models.det.FPN is what pure-Python configs dump
+        if module and name not in self.module_dict and (not path or whole.startswith(f'{module}.')):
+            try:
+                self._load(host, module, f'{self.scope}.{name}')
+            except ImportError as error:
+                return _missing(error)
+        return super().get(key)
+
+    @staticmethod
+    def _load(host: str, module: str, user: str) -> None:
+        import_host(host, user)
         import_module(module)
-        return
 
-    def explain(name):
-        def missing(*args, **kwargs):
-            raise ImportError(f'mmups.{name} extends {host}, which is not installed: '
-                              f'pip install "mmups[{host}]"')
-        return missing
+    def _register_module(self, module: Callable, module_name: Union[str, list[str], None] = None,
+                         force: bool = False) -> None:
+        """As mmengine's. The name of a type that is not loaded yet is taken, too."""
+        names = module_name or getattr(module, '__name__', ())
+        for name in [names] if isinstance(names, str) else names:
+            _, own = self._hosted.get(name, ('', ''))
+            if own and name not in self.module_dict and not _within(module, own):
+                if not force:
+                    raise KeyError(f'{name} is already registered in {self.name} at {own}')
+                self.get(name)  # before it is replaced
+        super()._register_module(module, module_name, force)
 
-    for name in names:
-        registry.register_module(name=name, module=explain(name))
+
+def _within(registered: Callable, module: str) -> bool:
+    return f'{registered.__module__}.'.startswith(f'{module}.')
+
+
+def _missing(error: ImportError) -> Callable:
+
+    def missing(*args, **kwargs):
+        raise error
+    return missing
+
+
+MODELS = Registry('model', parent=root.MODELS, scope='mmups',
+                  locations=['mmups.engine', 'mmups.models'])
+DATASETS = Registry('dataset', parent=root.DATASETS, scope='mmups', locations=['mmups.datasets'])
+METRICS = Registry('metric', parent=root.METRICS, scope='mmups', locations=['mmups.evaluation'])
+TRANSFORMS = Registry('transform', parent=root.TRANSFORMS, scope='mmups',
+                      locations=['mmups.datasets'])

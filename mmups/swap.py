@@ -97,14 +97,21 @@ def list_sites(cfg: Config, upsampler: Optional[dict] = None) -> list[Site]:
     Raises:
         ValueError: ``cfg`` has no model; ``upsampler`` names no upsampler.
         TypeError: ``upsampler`` has a key that its type does not take.
+        ImportError: The host of the config, its ``default_scope``, cannot be used.
     """
     if not isinstance(cfg.get('model'), dict):
         raise ValueError('this config has no model')
-    MODELS.import_from_location()
+    unusable = MODELS.load_hosts()
+    if error := unusable.get(cfg.get('default_scope')):
+        raise error
     slot_of = {**SLOT_OF, **{slot.cls: slot for slot in SLOT_OF.values()}}
     model = _Model(cfg)
     sites = []
     for location, node, scope in model.modules():
+        if error := unusable.get(MODELS.host_of(node['type'], scope)):
+            sites.append(Site('.'.join(map(str, location)), str(node['type']), reason=str(error),
+                              location=location))
+            continue
         cls = _resolve(node['type'], scope)
         if cls in slot_of:
             sites += _sites_of(model, location, cls, slot_of[cls])

@@ -17,8 +17,8 @@ ARROWS = {
     'mmups/ops': set(),
     'mmups/models/upsamplers': {'ops'},
     'mmups/models/layers': {'upsamplers', 'ops'},
-    'mmups/models/det': {'layers', 'upsamplers', 'ops'},
-    'mmups/models/seg': {'layers', 'upsamplers', 'ops'},
+    'mmups/models/det': {'layers', 'upsamplers', 'ops', 'hosts'},
+    'mmups/models/seg': {'layers', 'upsamplers', 'ops', 'hosts'},
     'mmups/models': MODELS,
     'mmups/attacks': set(),
     'mmups/evaluation': set(),
@@ -27,10 +27,10 @@ ARROWS = {
     'mmups/datasets': {'evaluation'},
     'mmups/engine': MODELS | TOOLBOX | {'ops', 'swap', 'version'},
     'mmups/swap.py': MODELS | TOOLBOX | {'ops'},
-    'mmups/__init__.py': {'version', 'swap', 'light_mmcv'},
+    'mmups/__init__.py': {'version', 'swap', 'hosts'},
     'mmups/version.py': set(),
-    'mmups/light_mmcv.py': set(),
-    'mmups/registry.py': set(),
+    'mmups/hosts.py': set(),
+    'mmups/registry.py': {'hosts'},
     'tools': MODELS | TOOLBOX | {'ops', 'swap', 'engine', 'version', 'mmups', 'registry'},
 }
 #: Hosts and heavy packages: only these rooms may import them, besides tools.
@@ -51,7 +51,7 @@ THIRD_PARTIES = {
     'mmups/registry.py': {'mmengine'},
     'mmups/__init__.py': set(),
     'mmups/version.py': set(),
-    'mmups/light_mmcv.py': set(),
+    'mmups/hosts.py': set(),
 }
 
 

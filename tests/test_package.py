@@ -55,6 +55,38 @@ def test_registry_imports_no_host():
     assert run(code) == '[]'
 
 
+def test_upsamplers_load_nothing_but_torch_and_mmengine():
+    code = '''
+import sys, torch, mmengine.model
+before = set(sys.modules)
+from mmups.models import DySample
+up = DySample(64)
+added = {name.split('.')[0] for name in set(sys.modules) - before}
+from mmengine.registry import MODELS
+MODELS.build(dict(type='mmups.DySample', in_channels=64))
+print(sorted(added), sorted({'mmcv', 'mmdet', 'mmseg'} & set(sys.modules)))
+'''
+    assert run(code) == "['mmups'] []"
+
+
+@pytest.mark.parametrize(('host', 'registry', 'name', 'other'), [
+    ('mmdet', 'MODELS', 'FPN', 'mmseg'), ('mmseg', 'MODELS', 'SegformerHead', None),
+    ('mmdet', 'DATASETS', 'DigitScenesDetDataset', 'mmseg'),
+    ('mmseg', 'DATASETS', 'DigitScenesSegDataset', 'mmdet'),
+    ('mmdet', 'TRANSFORMS', 'LoadPanopticAnnotations', 'mmseg')])
+def test_a_host_loads_with_its_first_type(host, registry, name, other):
+    """And no other one. (mmseg's models import mmdet, where it is installed.)"""
+    pytest.importorskip(host)
+    code = f'''
+import sys
+import mmengine.registry as root
+assert root.MODELS.get('mmups.DySample') and root.METRICS.get('mmups.PanopticMetric')
+assert not {{'mmdet', 'mmseg'}} & set(sys.modules)
+print(root.{registry}.get('mmups.{name}').__name__, {other!r} in sys.modules)
+'''
+    assert run(code) == f'{name} False'
+
+
 @pytest.mark.parametrize('host', ['mmengine', 'mmdet', 'mmseg'])
 def test_prefixed_type_builds_from_a_foreign_registry(host):
     """No import of mmups, no custom_imports: the prefix is enough, in any default scope."""
@@ -124,7 +156,7 @@ def test_slots_table_equals_what_is_registered():
     pytest.importorskip('mmseg')
     from mmups.models import SLOTS
     from mmups.registry import MODELS
-    MODELS.import_from_location()
+    assert not MODELS.load_hosts()
     for host, (module, names) in SLOTS.items():
         registered = {name for name, cls in MODELS.module_dict.items()
                       if cls.__module__.startswith(f'{module}.')}
@@ -164,7 +196,7 @@ try:
 except ImportError as error:
     print(collect_env()['MMCV Compiler'], error)
 '''
-    assert re.match(r'n/a nms is one of the compiled operators of mmcv.*pip uninstall .*, then '
+    assert re.match(r'n/a nms is one of the compiled operators of mmcv.*pip uninstall .* && '
                     r'MMCV_WITH_OPS=1 pip install .*"mmcv>=', run(code, blocked=['mmcv._ext']))
 
 
@@ -204,7 +236,7 @@ class Own(types.ModuleType):
         return len
 {extension}
 import mmcv.ops
-print('light_mmcv' in repr(type(sys.modules['mmcv._ext'])), mmcv.ops.nms.__module__)
+print('mmups' in repr(type(sys.modules['mmcv._ext'])), mmcv.ops.nms.__module__)
 '''
     assert run(code) == 'False mmcv.ops.nms'
 

@@ -1,9 +1,10 @@
-"""DigitScenes, and data sets and transforms for the hosts that are installed."""
-from mmups.registry import DATASETS, TRANSFORMS, register_hosted
+"""DigitScenes, and data sets and transforms for the hosts, which load when one is asked for."""
+from mmups.registry import DATASETS, TRANSFORMS
 
-register_hosted(DATASETS, 'mmseg', 'mmups.datasets.seg',
-                ('DigitScenesSegDataset', 'DigitScenes14SegDataset'))
-register_hosted(DATASETS, 'mmdet', 'mmups.datasets.det',
-                ('DigitScenesDetDataset', 'DigitScenes14DetDataset', 'DigitScenesPanopticDataset',
-                 'DigitScenes14PanopticDataset'))
-register_hosted(TRANSFORMS, 'mmdet', 'mmups.datasets.loading', ('LoadPanopticAnnotations', ))
+DATASETS.register_hosted('mmseg.datasets', 'mmups.datasets.seg',
+                         ('DigitScenesSegDataset', 'DigitScenes14SegDataset'))
+DATASETS.register_hosted('mmdet.datasets', 'mmups.datasets.det',
+                         ('DigitScenesDetDataset', 'DigitScenes14DetDataset',
+                          'DigitScenesPanopticDataset', 'DigitScenes14PanopticDataset'))
+TRANSFORMS.register_hosted('mmdet.datasets', 'mmups.datasets.loading',
+                           ('LoadPanopticAnnotations', ))

@@ -1,5 +1,4 @@
 """Predictions of a checkpoint, scene by scene."""
-import mmcv
 import numpy as np
 import torch
 from mmengine.runner import Runner
@@ -22,6 +21,7 @@ def predict_segmentations(runner: Runner, count: int) -> tuple[list[Scene], dict
     Raises:
         ValueError: The samples have no predicted or no true semantic map.
     """
+    import mmcv  # mmseg, whose samples these are, brought it
     runner.load_or_resume()
     runner.model.eval()
     loader = runner.build_dataloader(runner.cfg.test_dataloader)

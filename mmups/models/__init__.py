@@ -1,5 +1,5 @@
-"""Upsamplers, and slots for them in the hosts that are installed."""
-from mmups.registry import MODELS, register_hosted
+"""Upsamplers, and slots for them in the hosts, which load when a slot is asked for."""
+from mmups.registry import MODELS
 
 from .upsamplers import *  # noqa: F401,F403
 
@@ -24,4 +24,4 @@ SLOTS = {
         'SegFPN', 'SegHRNet', 'SegformerHead', 'UNet', 'UPerHead', 'VPDDepthHead')),
 }
 for _host, (_module, _names) in SLOTS.items():
-    register_hosted(MODELS, _host, _module, _names)
+    MODELS.register_hosted(f'{_host}.models', _module, _names)

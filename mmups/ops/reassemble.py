@@ -66,8 +66,11 @@ def _eager() -> bool:
 
 @cache
 def _mmcv_carafe():
-    """mmcv's operator, or None where mmcv or its compiled extension is missing."""
-    if find_spec('mmcv') is None or find_spec('mmcv._ext') is None:
+    """mmcv's operator, or None where mmcv or its compiled extension is missing or broken."""
+    try:
+        if find_spec('mmcv._ext') is None:
+            return None
+        from mmcv.ops import carafe
+    except Exception:  # whatever a broken mmcv raises; PyTorch computes the same
         return None
-    from mmcv.ops import carafe
     return carafe

@@ -1,4 +1,9 @@
-"""Slots in mmdet's classes; imported only where mmdet is installed."""
+"""Slots in mmdet's classes; imported only where one is asked for."""
+# ruff: noqa: E402
+from mmups.hosts import import_host
+
+import_host('mmdet.models', __name__)
+
 from .bfp import BFP
 from .condinst_head import BoxInstMaskHead, CondInstMaskHead
 from .ct_resnet_neck import CTResNetNeck

@@ -1,4 +1,9 @@
-"""Slots in mmseg's classes; imported only where mmseg is installed."""
+"""Slots in mmseg's classes; imported only where one is asked for."""
+# ruff: noqa: E402
+from mmups.hosts import import_host
+
+import_host('mmseg.models', __name__)
+
 from .bisenet import BiSeNetV1, BiSeNetV2
 from .ddrnet import DDRNet
 from .dpt_head import DPTHead
