@@ -100,12 +100,12 @@ class A2U(BaseUpsampler):
     def __init__(self, in_channels: int, scale_factor: int = 2,
                  guide_channels: Optional[int] = None, init_cfg: Union[dict, list, None] = None):
         super().__init__(in_channels, scale_factor, guide_channels, init_cfg)
-        if scale_factor != 2:
+        if self.scale_factor != 2:
             raise ValueError(f'A2U has scale_factor 2, got {scale_factor}')
-        if guide_channels % GROUPS:
+        if self.guide_channels % GROUPS:
             raise ValueError(f'A2U needs guide_channels divisible by {GROUPS} for its group norms, '
-                             f'got {guide_channels=}')
-        self.kernel_gen = _KernelGenerator(guide_channels)
+                             f'got guide_channels={self.guide_channels}')
+        self.kernel_gen = _KernelGenerator(self.guide_channels)
         self.init_weights()
 
     def init_weights(self) -> None:

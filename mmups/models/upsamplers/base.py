@@ -8,6 +8,8 @@ from torch import Tensor
 
 from mmups.ops import fit_size, is_recording
 
+from .checks import check_int, check_size
+
 
 def softmax(logits: Tensor, dim: int) -> Tensor:
     """Softmax in float32 at least: half precision loses the small weights of a window."""
@@ -26,6 +28,14 @@ def window_softmax(logits: Tensor, taps: int, scale_factor: int) -> Tensor:
     return softmax(windows, dim=2).flatten(1, 3)
 
 
+def _is_channels_last(x: Tensor) -> bool:
+    """Whether ``x`` is channels_last and nothing else; unknown, so False, under torch.vmap."""
+    try:
+        return not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
+    except RuntimeError:
+        return False
+
+
 class BaseUpsampler(BaseModule, metaclass=ABCMeta):
     """Brings a map (N, C, h, w) to a finer size; channels stay as they are.
 
@@ -39,12 +49,14 @@ class BaseUpsampler(BaseModule, metaclass=ABCMeta):
         init_cfg: mmengine's initialisation, applied after the paper's.
 
     Raises:
-        ValueError: ``in_channels`` or ``scale_factor`` is not a positive integer.
+        ValueError: One of the numbers is not a positive integer, or a ``guided`` class gets
+            ``guide_channels=None``.
     """
 
     #: True: the method needs a finer map as its guide.
     guided: ClassVar[bool] = False
     #: True: reaches any size in one step (plain interpolation), so that nobody has to chain it.
+    #: Such a class takes the size as the third argument of :meth:`upsample`.
     any_size: ClassVar[bool] = False
     #: True: the output holds the guide already, and nobody may add it again.
     includes_guide: bool = False
@@ -53,11 +65,12 @@ class BaseUpsampler(BaseModule, metaclass=ABCMeta):
                  guide_channels: Optional[int] = None,
                  init_cfg: Union[dict, list, None] = None):
         super().__init__(init_cfg)
-        for name, value in (('in_channels', in_channels), ('scale_factor', scale_factor)):
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ValueError(f'{name} must be a positive integer, got {name}={value!r}')
-        self.in_channels = in_channels
-        self.scale_factor = scale_factor
+        self.in_channels = check_int('in_channels', in_channels)
+        self.scale_factor = check_int('scale_factor', scale_factor)
+        if guide_channels is not None:
+            guide_channels = check_int('guide_channels', guide_channels)
+        elif self.guided:
+            raise ValueError(f'{type(self).__name__} needs a guide, got guide_channels=None')
         self.guide_channels = guide_channels
 
     def forward(self, x: Tensor, guide: Optional[Tensor] = None,
@@ -68,8 +81,12 @@ class BaseUpsampler(BaseModule, metaclass=ABCMeta):
             x: (N, C, h, w), any float dtype and memory format; N may be 0.
             guide: (N, guide_channels, H, W), a finer map that shows where the edges are. An
                 unguided method takes only its size.
-            size: Height and width to return. Default: the guide's, else ``scale_factor`` times
-                those of ``x``. It may differ from the latter by less than one coarse pixel.
+            size: Height and width to return, integers. Default: the guide's, else
+                ``scale_factor`` times those of ``x``.
+
+        Both ``size`` and the guide's size must differ from ``scale_factor`` times that of ``x`` by
+        less than one coarse pixel. A class with ``any_size`` reaches every ``size``; a guide given
+        with it must be within ``scale_factor`` pixels of it.
 
         Returns:
             Tensor of shape (N, C, *size), in the dtype and the memory format of ``x``.
@@ -78,20 +95,22 @@ class BaseUpsampler(BaseModule, metaclass=ABCMeta):
             ValueError: A shape does not fit; the message quotes both sides.
         """
         self._check_input(x, guide)
+        guide_size = None if guide is None else guide.shape[-2:]
+        size = guide_size if size is None else check_size(size)
         exact = (x.shape[-2] * self.scale_factor, x.shape[-1] * self.scale_factor)
-        if size is None and guide is not None:
-            size = guide.shape[-2:]
-        if size is not None:
-            self._check_size(x, size, exact)
+        if self.any_size and size is not None:
+            exact = size
+        self._check_sizes(x, exact, {'size': size, 'a guide of size': guide_size})
         if guide is not None:
             guide = fit_size(guide, exact) if self.guided else None
-        out = self.upsample(x, guide)
-        if size is not None:
-            out = fit_size(out, size)
+        if self.any_size:
+            out = self.upsample(x, guide, size)
+        else:
+            out = self.upsample(x, guide)
+            if size is not None:
+                out = fit_size(out, size)
         out = out.to(x.dtype)
-        if x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous():
-            out = out.contiguous(memory_format=torch.channels_last)
-        return out
+        return out.contiguous(memory_format=torch.channels_last) if _is_channels_last(x) else out
 
     def _check_input(self, x: Tensor, guide: Optional[Tensor]) -> None:
         name = type(self).__name__
@@ -106,14 +125,17 @@ class BaseUpsampler(BaseModule, metaclass=ABCMeta):
             raise ValueError(f'{name} needs a guide ({x.shape[0]}, {self.guide_channels}, H, W), '
                              f'got {tuple(guide.shape)}')
 
-    def _check_size(self, x: Tensor, size: tuple[int, int], exact: tuple[int, int]) -> None:
+    def _check_sizes(self, x: Tensor, exact: tuple[int, int], given: dict) -> None:
+        """The one rule on sizes: less than a coarse pixel between each given one and the exact."""
         if is_recording():  # a comparison would hold the graph to sizes that fit alike
             return
-        if any(abs(target - full) >= self.scale_factor for target, full in zip(size, exact)):
-            raise ValueError(
-                f'{type(self).__name__} with scale_factor={self.scale_factor} brings '
-                f'{tuple(x.shape[-2:])} to {exact}, which cannot be fitted to {tuple(size)}: the '
-                f'difference must be smaller than {self.scale_factor}')
+        for name, size in given.items():
+            if size is not None and any(abs(target - full) >= self.scale_factor
+                                        for target, full in zip(size, exact)):
+                raise ValueError(
+                    f'{type(self).__name__} with scale_factor={self.scale_factor} brings '
+                    f'{tuple(x.shape[-2:])} to {tuple(exact)}, which cannot be fitted to {name} '
+                    f'{tuple(size)}: the difference must be smaller than {self.scale_factor}')
 
     @abstractmethod
     def upsample(self, x: Tensor, guide: Optional[Tensor]) -> Tensor:
@@ -122,6 +144,9 @@ class BaseUpsampler(BaseModule, metaclass=ABCMeta):
         Args:
             x: (N, C, h, w).
             guide: (N, guide_channels, s*h, s*w) where the class is ``guided``, else None.
+
+        A class with ``any_size`` takes a third argument, the height and width to return, or None
+        for s*h and s*w.
 
         Returns:
             Tensor of shape (N, C, s*h, s*w).

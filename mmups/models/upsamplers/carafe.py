@@ -14,6 +14,7 @@ from mmups.ops import reassemble
 from mmups.registry import MODELS
 
 from .base import BaseUpsampler, window_softmax
+from .checks import check_groups, check_int
 
 
 @MODELS.register_module()
@@ -35,7 +36,8 @@ class CARAFE(BaseUpsampler):
         init_cfg: Applied after the paper's initialisation.
 
     Raises:
-        ValueError: A kernel is even, or C is not divisible by ``up_group``.
+        ValueError: A number is not a positive integer, a kernel is even, or C is not divisible by
+            ``up_group``.
     """
 
     def __init__(self, in_channels: int, scale_factor: int = 2,
@@ -43,17 +45,16 @@ class CARAFE(BaseUpsampler):
                  encoder_kernel: int = 3, encoder_dilation: int = 1,
                  compressed_channels: int = 64, init_cfg: Union[dict, list, None] = None):
         super().__init__(in_channels, scale_factor, guide_channels, init_cfg)
-        if up_kernel % 2 == 0 or encoder_kernel % 2 == 0:
-            raise ValueError(f'CARAFE needs odd kernels, got {up_kernel=}, {encoder_kernel=}')
-        if in_channels % up_group:
-            raise ValueError('CARAFE needs in_channels divisible by up_group, got '
-                             f'{in_channels=}, {up_group=}')
-        self.up_kernel = up_kernel
-        self.up_group = up_group
-        self.channel_compressor = nn.Conv2d(in_channels, compressed_channels, 1)
+        self.up_kernel = check_int('up_kernel', up_kernel, odd=True)
+        self.up_group = check_groups(self, 'up_group', up_group)
+        encoder_kernel = check_int('encoder_kernel', encoder_kernel, odd=True)
+        encoder_dilation = check_int('encoder_dilation', encoder_dilation)
+        compressed_channels = check_int('compressed_channels', compressed_channels)
+        self.channel_compressor = nn.Conv2d(self.in_channels, compressed_channels, 1)
         self.content_encoder = nn.Conv2d(
-            compressed_channels, up_kernel**2 * up_group * scale_factor**2, encoder_kernel,
-            padding=(encoder_kernel - 1) * encoder_dilation // 2, dilation=encoder_dilation)
+            compressed_channels, self.up_kernel**2 * self.up_group * self.scale_factor**2,
+            encoder_kernel, padding=(encoder_kernel - 1) * encoder_dilation // 2,
+            dilation=encoder_dilation)
         self.init_weights()
 
     def init_weights(self) -> None:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from mmups.registry import MODELS
 
 from .base import BaseUpsampler
+from .checks import check_int
 
 
 @MODELS.register_module()
@@ -29,21 +30,23 @@ class Deconv(BaseUpsampler):
         init_cfg: Applied after PyTorch's default initialisation.
 
     Raises:
-        ValueError: ``kernel_size`` is smaller than ``scale_factor``, or ``scale_factor`` is 1.
+        ValueError: ``kernel_size`` is no positive integer or smaller than ``scale_factor``, or
+            ``scale_factor`` is 1.
     """
 
     def __init__(self, in_channels: int, scale_factor: int = 2,
                  guide_channels: Optional[int] = None, kernel_size: int = 3,
                  init_cfg: Union[dict, list, None] = None):
         super().__init__(in_channels, scale_factor, guide_channels, init_cfg)
-        if not isinstance(kernel_size, int) or kernel_size < scale_factor or scale_factor < 2:
-            raise ValueError('Deconv needs an integer kernel_size >= scale_factor >= 2, got '
-                             f'kernel_size={kernel_size!r}, scale_factor={scale_factor}')
-        self.kernel_size = kernel_size
-        self.padding = (kernel_size - 1) // 2
-        self.output_padding = scale_factor - kernel_size + 2 * self.padding  # exact s*h
-        self.weight = nn.Parameter(torch.empty(in_channels, in_channels, kernel_size, kernel_size))
-        self.bias = nn.Parameter(torch.empty(in_channels))
+        k, c = check_int('kernel_size', kernel_size), self.in_channels
+        if not k >= self.scale_factor >= 2:
+            raise ValueError('Deconv needs kernel_size >= scale_factor >= 2, got '
+                             f'kernel_size={k}, scale_factor={self.scale_factor}')
+        self.kernel_size = k
+        self.padding = (k - 1) // 2
+        self.output_padding = self.scale_factor - k + 2 * self.padding  # exact s*h
+        self.weight = nn.Parameter(torch.empty(c, c, k, k))
+        self.bias = nn.Parameter(torch.empty(c))
         self.init_weights()
 
     def init_weights(self) -> None:

@@ -17,6 +17,7 @@ from mmups.ops import sample_dynamic
 from mmups.registry import MODELS
 
 from .base import BaseUpsampler
+from .checks import check_groups
 
 
 @MODELS.register_module()
@@ -39,7 +40,8 @@ class DySample(BaseUpsampler):
         init_cfg: Applied after the paper's initialisation.
 
     Raises:
-        ValueError: Unknown ``style``; C is not divisible by ``groups``, or in style 'pl' by s^2.
+        ValueError: Unknown ``style``; ``groups`` is no positive integer; C is not divisible by
+            ``groups``, or in style 'pl' by s^2.
     """
 
     def __init__(self, in_channels: int, scale_factor: int = 2,
@@ -48,35 +50,33 @@ class DySample(BaseUpsampler):
         super().__init__(in_channels, scale_factor, guide_channels, init_cfg)
         if style not in ('lp', 'pl'):
             raise ValueError(f"style must be 'lp' or 'pl', got style={style!r}")
-        if not isinstance(groups, int) or groups < 1 or in_channels % groups:
-            raise ValueError(f'DySample needs in_channels divisible by groups, got in_channels='
-                             f'{in_channels}, groups={groups!r}')
-        if style == 'pl' and in_channels % scale_factor**2:
+        self.style = style
+        self.groups = check_groups(self, 'groups', groups)
+        points = self.scale_factor**2
+        if style == 'pl' and self.in_channels % points:
             raise ValueError(
                 f"style 'pl' needs in_channels divisible by scale_factor^2, got in_channels="
-                f"{in_channels}, scale_factor={scale_factor}; style 'lp' does not")
-        self.style = style
-        self.groups = groups
-        points = 2 * groups  # per output pixel: x and y of each group
+                f"{self.in_channels}, scale_factor={self.scale_factor}; style 'lp' does not")
         if style == 'lp':
-            channels = (in_channels, points * scale_factor**2)
+            channels = (self.in_channels, 2 * self.groups * points)
         else:
-            channels = (in_channels // scale_factor**2, points)
+            channels = (self.in_channels // points, 2 * self.groups)
         self.offset = nn.Conv2d(*channels, 1)
         self.scope = nn.Conv2d(*channels, 1) if dyscope else None
-        self.register_buffer('init_pos', self._bilinear_positions())
+        self.register_buffer('init_pos', torch.empty(1, 2 * self.groups * points, 1, 1))
         self.init_weights()
 
     def _bilinear_positions(self) -> Tensor:
         """Offsets of bilinear interpolation in coarse pixels, (1, 2*G*s*s, 1, 1)."""
         s = self.scale_factor
-        step = (torch.arange(s) - (s - 1) / 2) / s
+        step = (torch.arange(s, device='cpu') - (s - 1) / 2) / s  # also where the module is on meta
         rows, columns = torch.meshgrid(step, step, indexing='ij')
         xy = torch.stack((columns, rows)).unsqueeze(1)  # (2, 1, s, s): x first
         return xy.repeat(1, self.groups, 1, 1).reshape(1, -1, 1, 1)
 
     def init_weights(self) -> None:
         """Offsets start near zero, N(0, 0.001^2), and the scope at its middle."""
+        self.init_pos.copy_(self._bilinear_positions())
         nn.init.normal_(self.offset.weight, std=0.001)
         nn.init.zeros_(self.offset.bias)
         if self.scope is not None:
@@ -112,6 +112,8 @@ class DySample(BaseUpsampler):
         return offset.reshape(n, 2 * self.groups * points, h, w) + self.init_pos.to(dtype)
 
     def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
+        if f'{prefix}offset.weight' in state_dict:
+            state_dict.setdefault(f'{prefix}init_pos', self._bilinear_positions())
         weight = state_dict.get(f'{prefix}scope.weight')
         if self.scope is not None and weight is not None:
             state_dict.setdefault(f'{prefix}scope.bias', weight.new_zeros(len(weight)))

@@ -18,6 +18,7 @@ from mmups.ops import pixel_unshuffle, reassemble
 from mmups.registry import MODELS
 
 from .base import BaseUpsampler, softmax
+from .checks import check_int
 
 
 class _KernelGenerator(nn.Module):
@@ -54,13 +55,12 @@ class _SemiShift(BaseUpsampler):
     def __init__(self, in_channels: int, scale_factor: int, guide_channels: Optional[int],
                  gating: bool, up_kernel: int, init_cfg: Union[dict, list, None]):
         super().__init__(in_channels, scale_factor, guide_channels, init_cfg)
-        if up_kernel % 2 == 0:
-            raise ValueError(f'{type(self).__name__} needs an odd up_kernel, got {up_kernel}')
-        if gating and in_channels != guide_channels:
-            raise ValueError(f'gating mixes the guide into the output and needs equal channels, got'
-                             f' {in_channels=}, {guide_channels=}; set gating=False')
-        self.up_kernel = up_kernel
-        self.gate_generator = _GateGenerator(in_channels) if gating else None
+        self.up_kernel = check_int('up_kernel', up_kernel, odd=True)
+        if gating and self.in_channels != self.guide_channels:
+            raise ValueError(
+                'gating mixes the guide into the output and needs equal channels, got in_channels='
+                f'{self.in_channels}, guide_channels={self.guide_channels}; set gating=False')
+        self.gate_generator = _GateGenerator(self.in_channels) if gating else None
 
     @property
     def includes_guide(self) -> bool:
@@ -101,16 +101,18 @@ class FADE(_SemiShift):
         init_cfg: Applied after the paper's initialisation.
 
     Raises:
-        ValueError: ``up_kernel`` is even, or ``gating`` with unequal channels.
+        ValueError: A number is not a positive integer, ``up_kernel`` is even, or ``gating`` with
+            unequal channels.
     """
 
     def __init__(self, in_channels: int, scale_factor: int = 2,
                  guide_channels: Optional[int] = None, gating: bool = False, up_kernel: int = 5,
                  compressed_channels: int = 64, init_cfg: Union[dict, list, None] = None):
         super().__init__(in_channels, scale_factor, guide_channels, gating, up_kernel, init_cfg)
+        channels = check_int('compressed_channels', compressed_channels)
         self.ker_generator = _KernelGenerator(
-            in_channels, guide_channels, compressed_channels,
-            nn.Conv2d(compressed_channels, up_kernel**2, 3, padding=1))
+            self.in_channels, self.guide_channels, channels,
+            nn.Conv2d(channels, self.up_kernel**2, 3, padding=1))
         self.init_weights()
 
 
@@ -129,7 +131,8 @@ class FADELite(_SemiShift):
                  guide_channels: Optional[int] = None, gating: bool = False, up_kernel: int = 5,
                  init_cfg: Union[dict, list, None] = None):
         super().__init__(in_channels, scale_factor, guide_channels, gating, up_kernel, init_cfg)
-        taps = up_kernel**2
+        taps = self.up_kernel**2
         self.ker_generator = _KernelGenerator(
-            in_channels, guide_channels, taps, nn.Conv2d(taps, taps, 3, padding=1, groups=taps))
+            self.in_channels, self.guide_channels, taps,
+            nn.Conv2d(taps, taps, 3, padding=1, groups=taps))
         self.init_weights()

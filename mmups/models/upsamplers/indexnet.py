@@ -87,20 +87,21 @@ class IndexNet(BaseUpsampler):
                  use_nonlinear: bool = True, use_context: bool = True,
                  norm_cfg: Optional[dict] = None, init_cfg: Union[dict, list, None] = None):
         super().__init__(in_channels, scale_factor, guide_channels, init_cfg)
-        if scale_factor != 2:
+        if self.scale_factor != 2:
             raise ValueError(f'IndexNet has scale_factor 2, got {scale_factor}')
         if mode not in ('hin', 'm2o', 'o2o'):
             raise ValueError(f"mode must be 'hin', 'm2o' or 'o2o', got mode={mode!r}")
-        if mode != 'hin' and guide_channels != in_channels:
-            raise ValueError(f'mode={mode!r} needs a guide of in_channels channels, got '
-                             f"{in_channels=}, {guide_channels=}; mode='hin' does not")
+        if mode != 'hin' and self.guide_channels != self.in_channels:
+            raise ValueError(
+                f'mode={mode!r} needs a guide of in_channels channels, got in_channels='
+                f"{self.in_channels}, guide_channels={self.guide_channels}; mode='hin' does not")
         kwargs = dict(use_nonlinear=use_nonlinear, use_context=use_context,
                       norm_cfg=norm_cfg or dict(type='BN'))
         if mode == 'hin':
-            self.index_net = _HolisticIndex(guide_channels, **kwargs)
+            self.index_net = _HolisticIndex(self.guide_channels, **kwargs)
         else:
-            groups = 1 if mode == 'm2o' else in_channels
-            self.index_net = _DepthwiseIndex(guide_channels, groups, **kwargs)
+            groups = 1 if mode == 'm2o' else self.in_channels
+            self.index_net = _DepthwiseIndex(self.guide_channels, groups, **kwargs)
         self.init_weights()
 
     def init_weights(self) -> None:

@@ -44,14 +44,6 @@ class Interpolate(BaseUpsampler):
         self.mode = mode
         self.align_corners = align_corners if mode in ('bilinear', 'bicubic') else None
 
-    def forward(self, x: Tensor, guide: Optional[Tensor] = None,
-                size: Optional[tuple[int, int]] = None) -> Tensor:
-        """As the contract's forward, with any ``size``: one step, nothing to fit."""
-        self._check_input(x, guide)
-        if size is None and guide is not None:
-            size = guide.shape[-2:]
-        return self.upsample(x, guide, size)
-
     def upsample(self, x: Tensor, guide: Optional[Tensor],
                  size: Optional[tuple[int, int]] = None) -> Tensor:
         return F.interpolate(x, size=size, scale_factor=self.scale_factor if size is None else None,

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from mmups.registry import MODELS
 
 from .base import BaseUpsampler
+from .checks import check_groups, check_int
 
 
 @MODELS.register_module()
@@ -47,14 +48,11 @@ class LCTC(BaseUpsampler):
                  small_kernel_size: Optional[int] = 3, groups: Optional[int] = None,
                  init: str = 'default', init_cfg: Union[dict, list, None] = None):
         super().__init__(in_channels, scale_factor, guide_channels, init_cfg)
-        if kernel_size not in range(3, 32, 2):
-            raise ValueError(f'kernel_size must be odd and from 3 to 31, got {kernel_size!r}')
-        if small_kernel_size is not None and small_kernel_size not in range(1, kernel_size + 1, 2):
-            raise ValueError('small_kernel_size must be odd and at most kernel_size, or None, got '
-                             f'small_kernel_size={small_kernel_size!r}, {kernel_size=}')
-        groups = in_channels if groups is None else groups
-        if not isinstance(groups, int) or groups < 1 or in_channels % groups:
-            raise ValueError(f'groups must divide in_channels, got {groups=}, {in_channels=}')
+        kernel_size = check_int('kernel_size', kernel_size, least=3, most=31, odd=True)
+        if small_kernel_size is not None:
+            small_kernel_size = check_int('small_kernel_size', small_kernel_size, most=kernel_size,
+                                          odd=True)
+        groups = self.in_channels if groups is None else check_groups(self, 'groups', groups)
         if init not in ('default', 'bilinear'):
             raise ValueError(f"init must be 'default' or 'bilinear', got init={init!r}")
         self.init = init
@@ -86,7 +84,8 @@ class LCTC(BaseUpsampler):
         """Half-pixel centred bilinear kernel at the taps of the large path, (k, k)."""
         k, s = self.large.kernel_size[0], self.scale_factor
         # Distance in coarse pixels of each tap's fine pixel from the centre of the coarse one.
-        distance = (torch.arange(k, dtype=torch.float64) - (k - 1) / 2 - (s - 1) / 2) / s
+        distance = (torch.arange(k, dtype=torch.float64, device='cpu')
+                    - (k - 1) / 2 - (s - 1) / 2) / s
         taps = (1 - distance.abs()).clamp(min=0)
         if not torch.isclose(taps.sum(), taps.new_tensor(s)):
             raise ValueError(

@@ -14,6 +14,7 @@ from mmups.ops import pixel_shuffle
 from mmups.registry import MODELS
 
 from .base import BaseUpsampler
+from .checks import check_int
 
 
 @MODELS.register_module()
@@ -35,10 +36,9 @@ class PixelShuffle(BaseUpsampler):
                  guide_channels: Optional[int] = None, kernel_size: int = 3,
                  init_cfg: Union[dict, list, None] = None):
         super().__init__(in_channels, scale_factor, guide_channels, init_cfg)
-        if not isinstance(kernel_size, int) or kernel_size < 1 or kernel_size % 2 == 0:
-            raise ValueError(f'PixelShuffle needs an odd kernel_size, got {kernel_size!r}')
-        self.add_module('0', nn.Conv2d(in_channels, in_channels * scale_factor**2, kernel_size,
-                                       padding=kernel_size // 2))
+        kernel_size = check_int('kernel_size', kernel_size, odd=True)
+        self.add_module('0', nn.Conv2d(self.in_channels, self.in_channels * self.scale_factor**2,
+                                       kernel_size, padding=kernel_size // 2))
         self.init_weights()
 
     def init_weights(self) -> None:

@@ -26,6 +26,7 @@ from mmups.ops import (
 from mmups.registry import MODELS
 
 from .base import BaseUpsampler, softmax, window_softmax
+from .checks import check_groups, check_int
 
 GROUPS = 32
 
@@ -73,8 +74,8 @@ class SAPA(_Similarity):
         init_cfg: Applied after the paper's initialisation.
 
     Raises:
-        ValueError: Unknown ``variant``, even ``up_kernel``, channels not divisible by 32 with
-            ``norm``, or 'inner' with unequal channels.
+        ValueError: Unknown ``variant``, a number that is no positive integer, even ``up_kernel``,
+            channels not divisible by 32 with ``norm``, or 'inner' with unequal channels.
     """
 
     def __init__(self, in_channels: int, scale_factor: int = 2,
@@ -84,22 +85,23 @@ class SAPA(_Similarity):
         super().__init__(in_channels, scale_factor, guide_channels, init_cfg)
         if variant not in ('inner', 'base', 'gated'):
             raise ValueError(f"variant must be 'inner', 'base' or 'gated', got {variant=}")
-        if up_kernel % 2 == 0:
-            raise ValueError(f'SAPA needs an odd up_kernel, got {up_kernel}')
-        if variant == 'inner' and in_channels != guide_channels:
-            raise ValueError("variant='inner' compares guide and map directly and needs equal "
-                             f"channels, got {in_channels=}, {guide_channels=}; 'base' does not")
+        coarse, fine = self.in_channels, self.guide_channels
+        if variant == 'inner' and coarse != fine:
+            raise ValueError(
+                "variant='inner' compares guide and map directly and needs equal channels, got "
+                f"in_channels={coarse}, guide_channels={fine}; 'base' does not")
         self.variant = variant
-        self.up_kernel = up_kernel
+        self.up_kernel = check_int('up_kernel', up_kernel, odd=True)
+        embedding_dim = check_int('embedding_dim', embedding_dim)
         if variant != 'inner':
             self._make_norms(norm)
-            self.k = nn.Conv2d(in_channels, embedding_dim, 1, bias=qkv_bias)
+            self.k = nn.Conv2d(coarse, embedding_dim, 1, bias=qkv_bias)
         if variant == 'base':
-            self.q = nn.Conv2d(guide_channels, embedding_dim, 1, bias=qkv_bias)
+            self.q = nn.Conv2d(fine, embedding_dim, 1, bias=qkv_bias)
         elif variant == 'gated':
-            self.qy = nn.Conv2d(guide_channels, embedding_dim, 1, bias=qkv_bias)
-            self.qx = nn.Conv2d(in_channels, embedding_dim, 1, bias=qkv_bias)
-            self.gate = nn.Conv2d(in_channels, 1, 1, bias=qkv_bias)
+            self.qy = nn.Conv2d(fine, embedding_dim, 1, bias=qkv_bias)
+            self.qx = nn.Conv2d(coarse, embedding_dim, 1, bias=qkv_bias)
+            self.gate = nn.Conv2d(coarse, 1, 1, bias=qkv_bias)
         self.init_weights()
 
     def upsample(self, x: Tensor, guide: Optional[Tensor]) -> Tensor:
@@ -137,7 +139,7 @@ class SAPADeform(_Similarity):
         init_cfg: Applied after the paper's initialisation.
 
     Raises:
-        ValueError: ``groups`` does not divide C.
+        ValueError: A number is not a positive integer, or ``groups`` does not divide C.
     """
 
     def __init__(self, in_channels: int, scale_factor: int = 2,
@@ -145,15 +147,15 @@ class SAPADeform(_Similarity):
                  embedding_dim: int = 32, high_offset: bool = True,
                  init_cfg: Union[dict, list, None] = None):
         super().__init__(in_channels, scale_factor, guide_channels, init_cfg)
-        if in_channels % groups:
-            raise ValueError('SAPADeform needs in_channels divisible by groups, got '
-                             f'{in_channels=}, {groups=}')
-        self.groups = groups
+        self.groups = check_groups(self, 'groups', groups)
         self.high_offset = high_offset
-        self.q = nn.Conv2d(guide_channels, groups * embedding_dim, 1)
-        self.k = nn.Conv2d(in_channels, groups * embedding_dim, 1)
-        offsets = groups * num_points * 2 * (scale_factor**2 if high_offset else 1)
-        self.offset = nn.Conv2d(in_channels, offsets, 1)
+        embeddings = self.groups * check_int('embedding_dim', embedding_dim)
+        self.q = nn.Conv2d(self.guide_channels, embeddings, 1)
+        self.k = nn.Conv2d(self.in_channels, embeddings, 1)
+        offsets = self.groups * check_int('num_points', num_points) * 2
+        if high_offset:
+            offsets *= self.scale_factor**2
+        self.offset = nn.Conv2d(self.in_channels, offsets, 1)
         self.init_weights()
 
     def upsample(self, x: Tensor, guide: Optional[Tensor]) -> Tensor:

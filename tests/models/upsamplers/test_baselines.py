@@ -100,8 +100,8 @@ def test_interpolate_is_pytorchs(mode, align_corners, size):
     (Deconv, 4, dict(), 'kernel_size=3, scale_factor=4'),
     (Deconv, 1, dict(), 'kernel_size=3, scale_factor=1'),
     (Deconv, 2, dict(kernel_size=3.0), 'kernel_size=3.0'),
-    (PixelShuffle, 2, dict(kernel_size=2), 'got 2'),
-    (PixelShuffle, 2, dict(kernel_size=-1), 'got -1'),
+    (PixelShuffle, 2, dict(kernel_size=2), 'kernel_size=2'),
+    (PixelShuffle, 2, dict(kernel_size=-1), 'kernel_size=-1'),
     (Interpolate, 2, dict(mode='cubic'), "mode='cubic'"),
     *((Interpolate, 2, dict(mode=mode, align_corners=True), f"align_corners=True .* mode='{mode}'")
       for mode in PLAIN),

@@ -270,7 +270,7 @@ def test_constant_map_at_the_border():
     (dict(type='CARAFE', up_kernel=4), 32, None, 'up_kernel=4'),
     (dict(type='CARAFE', up_group=3), 32, None, 'up_group=3'),
     (dict(type='FADE', gating=True), 32, 16, 'guide_channels=16'),
-    (dict(type='FADE', up_kernel=2), 32, 32, 'odd up_kernel, got 2'),
+    (dict(type='FADE', up_kernel=2), 32, 32, 'odd integer, got up_kernel=2'),
     (dict(type='IndexNet', mode='x'), 32, 32, "'hin', 'm2o' or 'o2o'"),
     (dict(type='IndexNet', mode='m2o'), 32, 16, 'guide_channels=16'),
     (dict(type='A2U'), 32, 48, 'divisible by 32'),

@@ -118,12 +118,11 @@ def test_default_initialisation_is_pytorchs():
 
 
 @pytest.mark.parametrize(('args', 'message'), [
-    (dict(kernel_size=4), 'got 4'), (dict(kernel_size=1), 'got 1'), (dict(kernel_size=33), '33'),
-    (dict(kernel_size='7'), "got '7'"),
-    (dict(small_kernel_size=2), 'small_kernel_size=2, kernel_size=11'),
-    (dict(small_kernel_size=13), 'small_kernel_size=13, kernel_size=11'),
-    (dict(small_kernel_size=0), 'small_kernel_size=0, kernel_size=11'),
-    (dict(groups=3), 'groups=3, in_channels=16'), (dict(groups=0), 'groups=0, in_channels=16'),
+    *((dict(kernel_size=value), f'odd integer from 3 to 31, got kernel_size={value!r}')
+      for value in (4, 1, 33, '7', 7.0)),
+    *((dict(small_kernel_size=value),
+       f'odd integer from 1 to 11, got small_kernel_size={value!r}') for value in (2, 13, 0, 3.0)),
+    (dict(groups=3), 'in_channels=16, groups=3'), (dict(groups=0), 'groups=0'),
     (dict(init='xavier'), "init='xavier'"),
 ])
 def test_impossible_arguments_are_refused(args, message):
