@@ -11,6 +11,9 @@ def is_recording() -> bool:
     """Whether a graph for maps of other sizes is being recorded (a trace, an export).
 
     Code that compares sizes would leave in the graph the branch that the example took.
+
+    >>> is_recording()
+    False
     """
     return torch.jit.is_tracing() or _is_exporting()
 
@@ -28,6 +31,9 @@ def fit_size(x: Tensor, size: tuple[int, int]) -> Tensor:
 
     Returns:
         Tensor of shape (N, C, *size); ``x`` itself where nothing is to be done.
+
+    >>> fit_size(torch.rand(1, 8, 10, 12), (9, 13)).shape
+    torch.Size([1, 8, 9, 13])
     """
     h, w = x.shape[-2:]
     height, width = size

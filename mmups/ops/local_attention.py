@@ -25,6 +25,9 @@ def query_key(query: Tensor, key: Tensor, kernel_size: int, scale_factor: int = 
 
     Returns:
         Logits (N, K*K*s*s, h, w), float32 at least, in the order of :func:`reassemble`'s weights.
+
+    >>> query_key(torch.rand(1, 8, 10, 12), torch.rand(1, 8, 5, 6), kernel_size=3).shape
+    torch.Size([1, 36, 5, 6])
     """
     dtype = torch.promote_types(query.dtype, torch.float32)
     n, d, h, w = key.shape
@@ -48,6 +51,10 @@ def deform_query_key(query: Tensor, key: Tensor, offset: Tensor, groups: int,
 
     Returns:
         Logits (N, G, P, s*h, s*w), float32 at least.
+
+    >>> query, key = torch.rand(1, 8, 10, 12), torch.rand(1, 8, 5, 6)
+    >>> deform_query_key(query, key, torch.zeros(1, 2 * 9 * 2, 10, 12), groups=2).shape
+    torch.Size([1, 2, 9, 10, 12])
     """
     n, c, fine_h, fine_w = query.shape
     dtype = torch.promote_types(query.dtype, torch.float32)
@@ -69,6 +76,10 @@ def deform_attend(attention: Tensor, value: Tensor, offset: Tensor,
 
     Returns:
         Tensor of shape (N, C, s*h, s*w), of value's dtype.
+
+    >>> attention, offset = torch.rand(1, 2, 9, 10, 12), torch.zeros(1, 2 * 9 * 2, 10, 12)
+    >>> deform_attend(attention, torch.rand(1, 8, 5, 6), offset).shape
+    torch.Size([1, 8, 10, 12])
     """
     n, groups, points, fine_h, fine_w = attention.shape
     dtype = torch.promote_types(value.dtype, torch.float32)

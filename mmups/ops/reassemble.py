@@ -14,6 +14,9 @@ from torch import Tensor
 
 from .shuffle import pixel_shuffle
 
+# The innermost of torch.vmap, torch.func.grad and the like; None: there is none.
+_transform = getattr(torch._C._functorch, 'peek_interpreter_stack', lambda: None)
+
 
 def windows(x: Tensor, kernel_size: int):
     """The K*K shifted views of ``x`` (..., h, w), zero outside, in row-major order of taps."""
@@ -44,6 +47,9 @@ def reassemble(x: Tensor, kernels: Tensor, kernel_size: int, groups: int = 1,
 
     Returns:
         Tensor of shape (N, C, s*h, s*w) and of x's dtype; float32 at least inside.
+
+    >>> reassemble(torch.rand(1, 8, 5, 6), torch.rand(1, 3 * 3 * 4, 5, 6), kernel_size=3).shape
+    torch.Size([1, 8, 10, 12])
     """
     n, c, h, w = x.shape
     s, g = scale_factor, groups
@@ -61,7 +67,8 @@ def reassemble(x: Tensor, kernels: Tensor, kernel_size: int, groups: int = 1,
 
 
 def _eager() -> bool:
-    return not (torch.compiler.is_compiling() or torch.jit.is_tracing())
+    """Whether operators of other packages can be called: nobody records, nothing is transformed."""
+    return not (torch.compiler.is_compiling() or torch.jit.is_tracing() or _transform())
 
 
 @cache

@@ -30,6 +30,9 @@ def sample_dynamic(x: Tensor, offset: Tensor, scale_factor: int = 2, groups: int
 
     Returns:
         Tensor of shape (N, C, s*h, s*w) and of x's dtype.
+
+    >>> sample_dynamic(torch.rand(1, 8, 5, 6), torch.zeros(1, 2 * 4, 5, 6)).shape
+    torch.Size([1, 8, 10, 12])
     """
     n, c, h, w = x.shape
     fine_h, fine_w = h * scale_factor, w * scale_factor

@@ -9,6 +9,9 @@ def pixel_shuffle(x: Tensor, scale_factor: int) -> Tensor:
 
     PyTorch's, whose backward pass fails on an empty batch. Images without a detection make such
     batches in training.
+
+    >>> pixel_shuffle(torch.rand(1, 8 * 4, 5, 6), 2).shape
+    torch.Size([1, 8, 10, 12])
     """
     n, c, h, w = x.shape
     if n == 0:
@@ -21,6 +24,9 @@ def pixel_unshuffle(x: Tensor, scale_factor: int) -> Tensor:
 
     PyTorch's fails on an empty batch, and splits axes, which no export can prove to be possible
     at sizes that the graph derives.
+
+    >>> pixel_unshuffle(torch.rand(1, 8, 10, 12), 2).shape
+    torch.Size([1, 32, 5, 6])
     """
     phases = [x[..., row::scale_factor, column::scale_factor]
               for row in range(scale_factor) for column in range(scale_factor)]

@@ -93,6 +93,9 @@ class A2U(BaseUpsampler):
 
     Raises:
         ValueError: ``scale_factor`` is not 2, or ``guide_channels`` not divisible by 32.
+
+    >>> A2U(64, guide_channels=32)(torch.rand(1, 64, 8, 8), torch.rand(1, 32, 16, 16)).shape
+    torch.Size([1, 64, 16, 16])
     """
 
     guided = True

@@ -51,6 +51,12 @@ class BaseUpsampler(BaseModule, metaclass=ABCMeta):
     Raises:
         ValueError: One of the numbers is not a positive integer, or a ``guided`` class gets
             ``guide_channels=None``.
+
+    >>> class Nearest(BaseUpsampler):
+    ...     def upsample(self, x, guide):
+    ...         return torch.nn.functional.interpolate(x, scale_factor=self.scale_factor)
+    >>> Nearest(64)(torch.rand(1, 64, 8, 8), size=(15, 17)).shape
+    torch.Size([1, 64, 15, 17])
     """
 
     #: True: the method needs a finer map as its guide.

@@ -38,6 +38,9 @@ class CARAFE(BaseUpsampler):
     Raises:
         ValueError: A number is not a positive integer, a kernel is even, or C is not divisible by
             ``up_group``.
+
+    >>> CARAFE(64)(torch.rand(1, 64, 8, 8)).shape
+    torch.Size([1, 64, 16, 16])
     """
 
     def __init__(self, in_channels: int, scale_factor: int = 2,

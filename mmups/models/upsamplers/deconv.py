@@ -32,6 +32,9 @@ class Deconv(BaseUpsampler):
     Raises:
         ValueError: ``kernel_size`` is no positive integer or smaller than ``scale_factor``, or
             ``scale_factor`` is 1.
+
+    >>> Deconv(64)(torch.rand(1, 64, 8, 8)).shape
+    torch.Size([1, 64, 16, 16])
     """
 
     def __init__(self, in_channels: int, scale_factor: int = 2,

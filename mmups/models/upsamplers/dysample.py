@@ -42,6 +42,9 @@ class DySample(BaseUpsampler):
     Raises:
         ValueError: Unknown ``style``; ``groups`` is no positive integer; C is not divisible by
             ``groups``, or in style 'pl' by s^2.
+
+    >>> DySample(64)(torch.rand(1, 64, 8, 8), size=(15, 16)).shape
+    torch.Size([1, 64, 15, 16])
     """
 
     def __init__(self, in_channels: int, scale_factor: int = 2,

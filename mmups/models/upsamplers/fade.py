@@ -103,6 +103,9 @@ class FADE(_SemiShift):
     Raises:
         ValueError: A number is not a positive integer, ``up_kernel`` is even, or ``gating`` with
             unequal channels.
+
+    >>> FADE(64, guide_channels=24)(torch.rand(1, 64, 8, 8), torch.rand(1, 24, 16, 16)).shape
+    torch.Size([1, 64, 16, 16])
     """
 
     def __init__(self, in_channels: int, scale_factor: int = 2,
@@ -125,6 +128,9 @@ class FADELite(_SemiShift):
 
     Raises:
         ValueError: As in FADE.
+
+    >>> FADELite(64, guide_channels=24)(torch.rand(1, 64, 8, 8), torch.rand(1, 24, 16, 16)).shape
+    torch.Size([1, 64, 16, 16])
     """
 
     def __init__(self, in_channels: int, scale_factor: int = 2,

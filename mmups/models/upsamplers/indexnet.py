@@ -78,6 +78,9 @@ class IndexNet(BaseUpsampler):
     Raises:
         ValueError: ``scale_factor`` is not 2, ``mode`` is unknown, or a depthwise mode gets a
             guide of another width.
+
+    >>> IndexNet(64, guide_channels=24)(torch.rand(1, 64, 8, 8), torch.rand(1, 24, 16, 16)).shape
+    torch.Size([1, 64, 16, 16])
     """
 
     guided = True

@@ -28,6 +28,9 @@ class Interpolate(BaseUpsampler):
 
     Raises:
         ValueError: Unknown ``mode``, or ``align_corners`` with a mode that has none.
+
+    >>> Interpolate(64)(torch.rand(1, 64, 8, 8), size=(50, 20)).shape
+    torch.Size([1, 64, 50, 20])
     """
 
     any_size = True

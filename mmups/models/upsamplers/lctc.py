@@ -41,6 +41,9 @@ class LCTC(BaseUpsampler):
     Raises:
         ValueError: A kernel is even or out of range, ``groups`` does not divide C, ``init`` is
             unknown, or the kernel is too small to hold the bilinear one.
+
+    >>> LCTC(64)(torch.rand(1, 64, 8, 8)).shape
+    torch.Size([1, 64, 16, 16])
     """
 
     def __init__(self, in_channels: int, scale_factor: int = 2,

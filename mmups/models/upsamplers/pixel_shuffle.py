@@ -30,6 +30,9 @@ class PixelShuffle(BaseUpsampler):
 
     Raises:
         ValueError: ``kernel_size`` is even or not positive.
+
+    >>> PixelShuffle(64, scale_factor=4)(torch.rand(1, 64, 8, 8)).shape
+    torch.Size([1, 64, 32, 32])
     """
 
     def __init__(self, in_channels: int, scale_factor: int = 2,

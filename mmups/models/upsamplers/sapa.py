@@ -76,6 +76,9 @@ class SAPA(_Similarity):
     Raises:
         ValueError: Unknown ``variant``, a number that is no positive integer, even ``up_kernel``,
             channels not divisible by 32 with ``norm``, or 'inner' with unequal channels.
+
+    >>> SAPA(64, guide_channels=32)(torch.rand(1, 64, 8, 8), torch.rand(1, 32, 16, 16)).shape
+    torch.Size([1, 64, 16, 16])
     """
 
     def __init__(self, in_channels: int, scale_factor: int = 2,
@@ -140,6 +143,9 @@ class SAPADeform(_Similarity):
 
     Raises:
         ValueError: A number is not a positive integer, or ``groups`` does not divide C.
+
+    >>> SAPADeform(64, guide_channels=24)(torch.rand(1, 64, 8, 8), torch.rand(1, 24, 16, 16)).shape
+    torch.Size([1, 64, 16, 16])
     """
 
     def __init__(self, in_channels: int, scale_factor: int = 2,
