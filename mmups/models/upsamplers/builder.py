@@ -47,8 +47,8 @@ def resolve_upsampler(cfg: dict) -> tuple[type, dict]:
     name = args.pop('type', 'Interpolate')
     cls = MODELS.get(name) if isinstance(name, str) and name else name
     if not (inspect.isclass(cls) and issubclass(cls, BaseUpsampler)):
-        raise ValueError(f'upsampler type {name!r} is not an upsampler of mmups{_did_you_mean(name)}'
-                         f'; registered: {", ".join(registered_upsamplers())}')
+        raise ValueError(f'upsampler type {name!r} is not an upsampler of mmups'
+                         f'{_did_you_mean(name)}; registered: {", ".join(registered_upsamplers())}')
     keys, is_open = _keys(cls)
     if lacking := SET_BY_THE_SLOT - keys:
         raise TypeError(
