@@ -1,5 +1,6 @@
 """Reassembly against a loop over output pixels, and against mmcv's recorded tensors."""
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -104,3 +105,24 @@ def test_no_copy_of_the_windows():
     saved = sum(dict(sizes).values())
     assert saved < 2 * out.nbytes
     out.sum().backward()
+
+
+def test_mmcvs_operator_is_left_alone_under_transforms(monkeypatch):
+    """It has no rules for torch.func; ours is made of PyTorch's operators."""
+    module = sys.modules[reassemble.__module__]
+    calls = []
+
+    def operator(x, kernels, kernel_size, groups, scale_factor):
+        calls.append(kernels.shape)
+        return torch.zeros(*x.shape[:2], *kernels.shape[2:])
+
+    monkeypatch.setattr(module, '_mmcv_carafe', lambda: operator)
+    x, kernels = torch.randn(1, 4, 3, 5), torch.randn(1, 100, 3, 5)
+    expected = reassemble(x, kernels, 5)
+    monkeypatch.setattr(torch.Tensor, 'is_cuda', True, raising=False)
+    assert not reassemble(x, kernels, 5).any()
+    assert calls == [(1, 25, 6, 10)]
+    out = torch.func.vmap(lambda *maps: reassemble(*maps, 5))(x[None], kernels[None])
+    torch.testing.assert_close(out[0], expected)
+    torch.func.grad(lambda maps: reassemble(maps, kernels, 5).sum())(x)
+    assert len(calls) == 1
