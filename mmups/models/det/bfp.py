@@ -56,7 +56,7 @@ class BFP(HostBFP):
         residual = x
         for finer, upsample in zip(inputs[:level][::-1], modules[split:]):
             source = x if upsample.any_size else residual
-            residual = upsample(source, guide=finer, size=finer.shape[2:])
+            residual = upsample(source, finer, finer.shape[2:])
             outs.insert(0, add_to_guide(finer, residual, upsample))
         return tuple(outs)
 

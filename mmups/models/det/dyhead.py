@@ -54,7 +54,7 @@ def attend(block: DyHeadBlock, upsample: nn.Module, maps: Sequence[Tensor]) -> l
             seen.append(block.spatial_conv_low(maps[level - 1], offset, mask))
         if level + 1 < len(maps):
             high = block.spatial_conv_high(maps[level + 1], offset, mask)
-            seen.append(upsample(high, guide=x, size=x.shape[2:]))
+            seen.append(upsample(high, x, x.shape[2:]))
         total = sum(entry * block.scale_attn_module(entry) for entry in seen)
         outs.append(block.task_attn_module(total / len(seen)))
     return outs

@@ -93,4 +93,4 @@ class FPG(HostFPG):
         if (i, level, name) not in self._index:  # a user's own, which resizes by itself
             return transition(x)
         upsample = self.upsample_modules[self._index[i, level, name]]
-        return transition.conv(upsample(x, guide=guide, size=guide.shape[2:]))
+        return transition.conv(upsample(x, guide, guide.shape[2:]))

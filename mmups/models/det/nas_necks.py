@@ -52,14 +52,14 @@ class NASFPN(HostNASFPN):
         p3, p4, p5, p6, p7 = maps
         x = stage['gp_64_4'](lift(p6, [p5, p4], modules[:2]), p4)
         merged = stage['sum_44_4'](x, p4)
-        x = modules[2](merged, guide=p3, size=p3.shape[2:])
+        x = modules[2](merged, p3, p3.shape[2:])
         p3 = stage['sum_43_3'].out_conv(add_to_guide(p3, x, modules[2]))
         p4 = stage['sum_34_4'](p3, merged, out_size=p4.shape[2:])
         x = stage['gp_43_5'](p4, p3, out_size=p5.shape[2:])
         p5 = stage['sum_55_5'](p5, x)
         x = stage['gp_54_7'](p5, merged, out_size=p7.shape[2:])
         p7 = stage['sum_77_7'](p7, x)
-        x = modules[3](p7, guide=p6, size=p6.shape[2:])
+        x = modules[3](p7, p6, p6.shape[2:])
         p6 = stage['gp_75_6'](x, p5, out_size=p6.shape[2:])
         return [p3, p4, p5, p6, p7]
 

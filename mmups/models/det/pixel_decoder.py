@@ -50,7 +50,7 @@ class UpsamplingPixelDecoder:
         maps = [y]
         for i in range(len(self.lateral_convs) - 1, -1, -1):
             lateral, upsample = self.lateral_convs[i](feats[i]), self.upsample_modules[i]
-            y = upsample(maps[-1], guide=lateral, size=lateral.shape[2:])
+            y = upsample(maps[-1], lateral, lateral.shape[2:])
             maps.append(self.output_convs[i](add_to_guide(lateral, y, upsample)))
         return maps
 

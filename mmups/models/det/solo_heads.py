@@ -58,7 +58,7 @@ class MaskFeatures(BaseModule):
                 y = conv(y)
                 if level > 0:
                     level -= 1
-                    y = next(upsamplers)(y, guide=x[level], size=x[level].shape[2:])
+                    y = next(upsamplers)(y, x[level], x[level].shape[2:])
             lifted.append(y)
         return self.conv_pred(sum(lifted))
 
@@ -114,7 +114,7 @@ class UpsamplingSOLOHead:
         if not self.upsample_modules:
             return super().resize_feats(x)
         *finer, coarsest = x
-        up = self.upsample_modules[0](coarsest, guide=finer[-1], size=finer[-1].shape[2:])
+        up = self.upsample_modules[0](coarsest, finer[-1], finer[-1].shape[2:])
         # mmdet resizes the map at the end to its neighbour's size, which it has by now.
         return super().resize_feats([*finer, up])
 

@@ -56,5 +56,5 @@ def lift(x: Tensor, guides: Sequence[Tensor], upsample_modules: Sequence[nn.Modu
     if rungs[-1][0].any_size:
         rungs = rungs[-1:]
     for upsample, guide in rungs:
-        x = upsample(x, guide=guide, size=guide.shape[2:])
+        x = upsample(x, guide, guide.shape[2:])
     return x

@@ -22,7 +22,7 @@ def top_down(laterals: Iterable[Tensor], upsample_modules: Sequence[nn.Module],
     maps = list(laterals)
     for i in range(len(maps) - 1, 0, -1):
         finer, upsample = maps[i - 1], upsample_modules[i - 1]
-        out = upsample(maps[i], guide=finer, size=finer.shape[2:])
+        out = upsample(maps[i], finer, finer.shape[2:])
         merged = add_to_guide(finer, out, upsample)
         maps[i - 1] = merged if refine is None else refine(merged)
     return maps

@@ -26,4 +26,4 @@ class UpConv(BaseModule):
     def forward(self, x: Tensor, guide: Optional[Tensor] = None,
                 size: Optional[tuple[int, int]] = None) -> Tensor:
         """(N, in_channels, h, w) to (N, out_channels, 2h, 2w), or to ``size``."""
-        return self.conv(self.upsample(x, guide=guide, size=size))
+        return self.conv(self.upsample(x, guide, size))

@@ -41,10 +41,10 @@ class ContextPath(BaseModule):
         """Image to the maps at 1/8 and 1/16."""
         _, x_8, x_16, x_32 = self.backbone(x)
         x = self.arm32(x_32) + self.gap_conv(x_32)
-        x = self.upsample_modules[0](x, guide=x_16, size=x_16.shape[2:])
+        x = self.upsample_modules[0](x, x_16, x_16.shape[2:])
         context_16 = self.conv_head32(x)
         x = self.arm16(x_16) + context_16
-        x = self.upsample_modules[1](x, guide=x_8, size=x_8.shape[2:])
+        x = self.upsample_modules[1](x, x_8, x_8.shape[2:])
         return self.conv_head16(x), context_16
 
 

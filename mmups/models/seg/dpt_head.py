@@ -74,6 +74,6 @@ class DPTHead(UpsamplingHead, HostDPTHead):
             if upsample.any_size or i == len(maps) - 1:  # mmseg doubles, and fits the skip
                 out = upsample(out)
             else:
-                out = upsample(out, guide=maps[i + 1], size=maps[i + 1].shape[2:])
+                out = upsample(out, maps[i + 1], maps[i + 1].shape[2:])
             out = block.project(out)
         return self.cls_seg(self.project(out))

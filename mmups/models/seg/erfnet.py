@@ -50,6 +50,6 @@ class ERFNet(HostERFNet):
         for block in self.decoder:
             if isinstance(block, UpsamplerBlock):
                 guide = guides.pop()
-                x = next(upsample_modules)(x, guide=guide, size=guide.shape[2:])
+                x = next(upsample_modules)(x, guide, guide.shape[2:])
             x = block(x)
         return [x]

@@ -63,7 +63,7 @@ class FPNHead(UpsamplingHead, HostFPNHead):
                 if upsample.any_size or level is None:  # mmseg doubles, and fits the sum
                     x = upsample(x)
                 else:
-                    x = upsample(x, guide=maps[level], size=maps[level].shape[2:])
+                    x = upsample(x, maps[level], maps[level].shape[2:])
             output = output + resize(x, size=output.shape[2:], mode='bilinear',
                                      align_corners=self.align_corners)
         return self.cls_seg(output)

@@ -37,7 +37,7 @@ class CascadeFeatureFusion(BaseModule):
         if not upsample.any_size:  # ICNet rounds its middle map to a pixel too much for x2
             h, w = ((n + 1) // 2 for n in x_high.shape[2:])
             x_low = x_low[..., :h, :w]
-        x_low = upsample(x_low, guide=x_high, size=x_high.shape[2:])
+        x_low = upsample(x_low, x_high, x_high.shape[2:])
         x_low = self.conv_low(x_low)
         return F.relu(x_low + self.conv_high(x_high)), x_low
 

@@ -44,7 +44,7 @@ class STDCContextPathNet(HostSTDCContextPathNet):
         path = []
         for coarse, fine, arm, upsample, conv in zip((x_32, x_16), (x_16, x_8), self.arms,
                                                      self.upsample_modules, self.convs):
-            x = upsample(arm(coarse) + x, guide=fine, size=fine.shape[2:])
+            x = upsample(arm(coarse) + x, fine, fine.shape[2:])
             x = conv(x)
             path.append(x)
         return (x_8, *path, self.ffm(x_8, x))

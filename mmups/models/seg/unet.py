@@ -60,7 +60,7 @@ class UpConvBlock(BaseModule):
         """Skip (N, C, H, W) and x (N, 2C, H/2, W/2) to (N, C, H, W)."""
         if self._conv_first:
             x = self.upsample(x)
-        x = self.upsample_modules[0](x, guide=skip, size=skip.shape[2:])
+        x = self.upsample_modules[0](x, skip, skip.shape[2:])
         if not self._conv_first:
             x = self.upsample(x)
         return self.conv_block(torch.cat([skip, x], dim=1))

@@ -43,7 +43,7 @@ class VPDDepthHead(HostVPDDepthHead):
     def forward(self, x: tuple[Tensor, ...]) -> Tensor:
         """Four maps, finest first, to depths."""
         *steps, fusion = self.upsample_modules
-        coarsest = fusion(x[3], guide=x[2], size=x[2].shape[2:])
+        coarsest = fusion(x[3], x[2], x[2].shape[2:])
         x = torch.cat([self.conv1(x[0]), self.conv2(x[1]), x[2], coarsest], dim=1)
         x = self.conv_aggregation(x)
         rows, columns = self.fmap_border
