@@ -8,7 +8,7 @@ from mmdet.models.roi_heads.mask_heads import SCNetMaskHead as HostSCNetMaskHead
 from mmengine.model import ModuleList
 from torch import Tensor
 
-from mmups.models.layers import UpsamplersLast, register_slot
+from mmups.models.layers import NoSite, UpsamplersLast, register_slot, whole_factor
 from mmups.models.upsamplers import build_upsampler
 
 
@@ -19,20 +19,41 @@ class UpsamplingMaskHead:
     Args:
         upsampler: The method and its arguments, ``upsample_modules[0]``; None: mmdet's
             ``upsample_cfg`` and its weights, unchanged.
-        upsample_cfg: mmdet's. Beside an ``upsampler`` only its ``scale_factor`` counts.
+        upsample_cfg: mmdet's; None: its default. Beside an ``upsampler`` only its
+            ``scale_factor`` counts, a whole number, which is 2 where it is left out.
+
+    Raises:
+        NoSite: ``upsampler`` beside ``upsample_cfg=dict(type=None)``.
+        ValueError: ``upsampler`` beside a ``scale_factor`` that no upsampler can have.
     """
 
-    def __init__(self, *args, upsampler: Optional[dict] = None,
-                 upsample_cfg: Optional[dict] = None, **kwargs):
-        upsample_cfg = upsample_cfg or dict(type='deconv', scale_factor=2)
-        host_cfg = upsample_cfg if upsampler is None else dict(type=None)
-        super().__init__(*args, upsample_cfg=host_cfg, **kwargs)
+    def __init__(self, *args, upsampler: Optional[dict] = None, **kwargs):
+        if kwargs.get('upsample_cfg', {}) is None:
+            del kwargs['upsample_cfg']
+        self._is_swapped = upsampler is not None
+        super().__init__(*args, **kwargs)
         self.upsample_modules = ModuleList()
-        if upsampler is not None:
-            self.upsample_modules.append(
-                build_upsampler(upsampler, self.conv_logits.in_channels,
-                                scale_factor=upsample_cfg.get('scale_factor', 2)))
-            self.upsample = self._upsample  # which the forward of every host calls
+        if not self._is_swapped:
+            return
+        cfg = self._replaced_cfg
+        if 'type' in cfg and cfg['type'] is None:
+            raise NoSite(f'{type(self).__name__} with upsample_cfg={cfg} keeps the size of its '
+                         'maps')
+        self.upsample_modules.append(
+            build_upsampler(upsampler, self.conv_logits.in_channels,
+                            scale_factor=whole_factor(cfg.get('scale_factor', 2))))
+        self.upsample = self._upsample  # which the forward of every host calls
+
+    @property
+    def upsample_cfg(self) -> dict:
+        """What mmdet makes its step of: nothing, where an upsampler takes its place."""
+        return self._upsample_cfg
+
+    @upsample_cfg.setter
+    def upsample_cfg(self, cfg: dict) -> None:
+        # Here it arrives in every way in which the hosts take it, by position or by key.
+        self._replaced_cfg = dict(cfg)
+        self._upsample_cfg = dict(type=None) if self._is_swapped else cfg
 
     def _upsample(self, x: Tensor) -> Tensor:
         x = self.upsample_modules[0](x)

@@ -3,7 +3,7 @@ from typing import Optional
 
 from mmdet.models.roi_heads.mask_heads import FeatureRelayHead as HostFeatureRelayHead
 
-from mmups.models.layers import UpsampleStep, register_slot
+from mmups.models.layers import UpsampleStep, register_slot, whole_factor
 
 
 @register_slot(HostFeatureRelayHead)
@@ -19,4 +19,4 @@ class FeatureRelayHead(HostFeatureRelayHead):
         super().__init__(*args, **kwargs)
         if upsampler is not None:
             self.upsample = UpsampleStep(upsampler, self.out_conv_channels,
-                                         scale_factor=self.scale_factor)
+                                         scale_factor=whole_factor(self.scale_factor))

@@ -5,12 +5,13 @@ by a parity test.
 """
 from typing import Optional
 
+import torch.nn.functional as F
 from mmdet.models.necks import FPG as HostFPG
 from mmdet.models.necks.fpg import UpInterpolationConv
 from mmengine.model import ModuleList
 from torch import Tensor
 
-from mmups.models.layers import NoSite, register_slot
+from mmups.models.layers import HostResize, NoSite, register_slot, whole_factor
 from mmups.models.upsamplers import build_upsampler
 
 
@@ -39,12 +40,14 @@ class FPG(HostFPG):
             for level, transitions in enumerate(stage):
                 for name, host in transitions.items():
                     if name in names and isinstance(host, UpInterpolationConv):
-                        resize = dict(mode=host.mode, align_corners=host.align_corners)
+                        resize = dict(scale_factor=host.scale_factor, mode=host.mode,
+                                      align_corners=host.align_corners)
                         self._index[i, level, name] = len(self.upsample_modules)
                         self.upsample_modules.append(
-                            build_upsampler(upsampler or resize, host.in_channels,
+                            HostResize(F.interpolate, resize) if upsampler is None else
+                            build_upsampler(upsampler, host.in_channels,
                                             guide_channels=host.out_channels,
-                                            scale_factor=host.scale_factor))
+                                            scale_factor=whole_factor(host.scale_factor)))
         if upsampler is not None and not self.upsample_modules:
             raise NoSite(f'FPG with same_down_trans={self.same_down_trans} and across_down_trans='
                          f"{self.across_down_trans} has no transition of type 'interpolation_conv' "

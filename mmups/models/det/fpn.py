@@ -3,14 +3,15 @@
 ``forward`` follows mmdet 3.3.0, ``mmdet/models/necks/fpn.py``, and for the extra levels
 ``fpn_carafe.py`` (Apache-2.0, OpenMMLab); written anew and held to both by parity tests.
 """
-from typing import Optional
+from typing import Optional, Union
 
+import torch.nn.functional as F
 from mmcv.cnn import ConvModule
 from mmdet.models.necks import FPN as HostFPN
 from mmengine.model import ModuleList
 from torch import Tensor
 
-from mmups.models.layers import NoSite, extra_levels, register_slot, top_down
+from mmups.models.layers import HostResize, NoSite, extra_levels, register_slot, top_down
 from mmups.models.upsamplers import build_upsampler
 
 
@@ -24,8 +25,8 @@ class UpsamplingFPN(HostFPN):
             raise NoSite(f'{type(self).__name__} with start_level={self.start_level}, end_level='
                          f'{self.end_level} has one level, and nothing to upsample')
         return ModuleList(
-            build_upsampler(upsampler or self.upsample_cfg, self.out_channels,
-                            guide_channels=self.out_channels)
+            HostResize(F.interpolate, self.upsample_cfg) if upsampler is None else
+            build_upsampler(upsampler, self.out_channels, guide_channels=self.out_channels)
             for _ in range(steps))
 
     def forward(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -54,8 +55,7 @@ class FPN(UpsamplingFPN):
     ``upsample_modules[i]`` takes level i+1 to level i, guided by the lateral map of level i.
 
     Args:
-        in_channels, out_channels, num_outs, conv_cfg, norm_cfg, act_cfg: As in mmdet's FPN, and
-            so are all other keys.
+        args, kwargs: As in mmdet's FPN, and so are the arguments that are named here.
         upsampler: The method and its arguments; None: mmdet's ``upsample_cfg``.
         top_down_extra_levels: False: levels beyond the backbone's are made from the finished
             pyramid, as in mmdet's FPN. True: they are laterals of their own (a 3x3 convolution
@@ -69,12 +69,16 @@ class FPN(UpsamplingFPN):
             the other topology; not as many maps as ``in_channels``.
     """
 
-    def __init__(self, in_channels: list[int], out_channels: int, num_outs: int, *,
-                 upsampler: Optional[dict] = None, top_down_extra_levels: bool = False,
-                 conv_cfg: Optional[dict] = None, norm_cfg: Optional[dict] = None,
-                 act_cfg: Optional[dict] = None, **kwargs):
+    def __init__(self, in_channels: list[int], out_channels: int, num_outs: int,
+                 start_level: int = 0, end_level: int = -1,
+                 add_extra_convs: Union[bool, str] = False, relu_before_extra_convs: bool = False,
+                 no_norm_on_lateral: bool = False, conv_cfg: Optional[dict] = None,
+                 norm_cfg: Optional[dict] = None, act_cfg: Optional[dict] = None, *args,
+                 upsampler: Optional[dict] = None, top_down_extra_levels: bool = False, **kwargs):
+        super().__init__(in_channels, out_channels, num_outs, start_level, end_level,
+                         add_extra_convs, relu_before_extra_convs, no_norm_on_lateral, conv_cfg,
+                         norm_cfg, act_cfg, *args, **kwargs)
         convs = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg)
-        super().__init__(in_channels, out_channels, num_outs, **convs, **kwargs)
         if top_down_extra_levels:
             if self.add_extra_convs:
                 raise ValueError('top_down_extra_levels=True makes the extra levels itself; set '

@@ -3,6 +3,7 @@
 The steps follow mmdet 3.3.0, ``mmdet/models/necks/pafpn.py``, ``fpn_dropblock.py`` and
 ``fpn_carafe.py`` (Apache-2.0, OpenMMLab); held to them by parity tests.
 """
+import inspect
 from typing import Optional
 
 from mmdet.models.necks import FPN_CARAFE as HostFPN_CARAFE
@@ -12,7 +13,7 @@ from mmdet.models.necks import FPN_DropBlock as HostFPN_DropBlock
 from mmengine.model import ModuleList
 from torch import Tensor
 
-from mmups.models.layers import UpsamplersLast, register_slot, top_down
+from mmups.models.layers import NoSite, UpsamplersLast, register_slot, top_down
 from mmups.models.upsamplers import build_upsampler
 
 from .fpn import UpsamplingFPN
@@ -94,12 +95,21 @@ class FPN_CARAFE(UpsamplersLast, HostFPN_CARAFE):
         upsampler: The method and its arguments; None: mmdet's ``upsample_cfg``, which counts for
             nothing beside an ``upsampler``.
         kwargs: As in mmdet's FPN_CARAFE.
+
+    Raises:
+        NoSite: ``upsampler`` beside ``upsample_cfg=dict(type=None)``, which adds maps as they are.
     """
 
     def __init__(self, *args, upsampler: Optional[dict] = None, **kwargs):
+        arguments = inspect.signature(HostFPN_CARAFE).bind(*args, **kwargs)
+        arguments.apply_defaults()
+        host = arguments.arguments
         if upsampler is not None:
-            kwargs['upsample_cfg'] = dict(type='nearest')
-        super().__init__(*args, **kwargs)
+            if host['upsample_cfg'].get('type') is None:
+                raise NoSite(f"FPN_CARAFE with upsample_cfg={host['upsample_cfg']} adds maps as "
+                             'they are, and upsamples nothing')
+            host['upsample_cfg'] = dict(type='nearest')
+        super().__init__(**host)
         self._swapped = upsampler is not None
         if self._swapped:
             self.upsample_modules = ModuleList(

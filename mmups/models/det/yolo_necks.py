@@ -7,13 +7,14 @@ tests.
 from typing import Optional
 
 import torch
+import torch.nn.functional as F
 from mmdet.models.necks import YOLOXPAFPN as HostYOLOXPAFPN
 from mmdet.models.necks import CSPNeXtPAFPN as HostCSPNeXtPAFPN
 from mmdet.models.necks import YOLOV3Neck as HostYOLOV3Neck
 from mmengine.model import ModuleList
 from torch import Tensor
 
-from mmups.models.layers import NoSite, register_slot
+from mmups.models.layers import HostResize, NoSite, register_slot
 from mmups.models.upsamplers import build_upsampler
 
 
@@ -24,11 +25,13 @@ class _PAFPN:
         super().__init__(*args, **kwargs)
         if upsampler is not None and len(self.in_channels) == 1:
             raise NoSite(f'in_channels={self.in_channels} is one level, and nothing to upsample')
-        resize = dict(mode=self.upsample.mode, align_corners=self.upsample.align_corners,
-                      scale_factor=self.upsample.scale_factor)
+        host = vars(self.upsample)  # an nn.Upsample, made of the host's upsample_cfg
+        resize = {key: host[key] for key in ('size', 'scale_factor', 'mode', 'align_corners',
+                                             'recompute_scale_factor') if host[key] is not None}
         del self.upsample
         self.upsample_modules = ModuleList(
-            build_upsampler(upsampler or resize, channels, guide_channels=channels)
+            HostResize(F.interpolate, resize) if upsampler is None else
+            build_upsampler(upsampler, channels, guide_channels=channels)
             for channels in self.in_channels[:-1])
 
     def forward(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

@@ -1,4 +1,6 @@
 """Host-free plumbing between slots and upsamplers."""
+from .factor import whole_factor
+from .host_resize import HostResize
 from .hr_module import HRModule
 from .initialisation import UpsamplersLast
 from .ladder import build_ladder, climb, lift
@@ -8,6 +10,7 @@ from .up_conv import UpConv
 from .upsample_step import UpsampleStep
 
 __all__ = [
-    'SLOT_OF', 'HRModule', 'NoSite', 'Slot', 'UpConv', 'UpsampleStep', 'UpsamplersLast',
-    'add_to_guide', 'build_ladder', 'climb', 'extra_levels', 'lift', 'register_slot', 'top_down'
+    'SLOT_OF', 'HRModule', 'HostResize', 'NoSite', 'Slot', 'UpConv', 'UpsampleStep',
+    'UpsamplersLast', 'add_to_guide', 'build_ladder', 'climb', 'extra_levels', 'lift',
+    'register_slot', 'top_down', 'whole_factor'
 ]

@@ -53,14 +53,18 @@ class BiSeNetV1(HostBiSeNetV1):
     """BiSeNetV1 whose context path upsamples.
 
     Args:
-        backbone_cfg: As in mmseg's BiSeNetV1, and so are all other keys.
+        backbone_cfg, in_channels, spatial_channels: As in mmseg's BiSeNetV1, and so are all other
+            arguments.
         context_channels: Channels of that backbone's maps, 1/8 to 1/32.
         upsampler: The method and its arguments; None: nearest, as in mmseg.
     """
 
-    def __init__(self, backbone_cfg: dict, *, context_channels: tuple[int, ...] = (128, 256, 512),
+    def __init__(self, backbone_cfg: dict, in_channels: int = 3,
+                 spatial_channels: tuple[int, ...] = (64, 64, 64, 128),
+                 context_channels: tuple[int, ...] = (128, 256, 512), *args,
                  upsampler: Optional[dict] = None, **kwargs):
-        super().__init__(backbone_cfg, context_channels=context_channels, **kwargs)
+        super().__init__(backbone_cfg, in_channels, spatial_channels, context_channels, *args,
+                         **kwargs)
         if upsampler is not None:
             self.context_path = ContextPath(self.context_path, upsampler, context_channels)
 

@@ -7,9 +7,10 @@ from typing import Optional
 
 from mmengine.model import ModuleList
 from mmseg.models.necks import FPN as HostFPN
+from mmseg.models.utils import resize
 from torch import Tensor
 
-from mmups.models.layers import NoSite, extra_levels, register_slot, top_down
+from mmups.models.layers import HostResize, NoSite, extra_levels, register_slot, top_down
 from mmups.models.upsamplers import build_upsampler
 
 
@@ -35,8 +36,8 @@ class SegFPN(HostFPN):
             raise NoSite(f'FPN with start_level={self.start_level}, end_level={self.end_level} has '
                          'one level, and nothing to upsample')
         self.upsample_modules = ModuleList(
-            build_upsampler(upsampler or self.upsample_cfg, self.out_channels,
-                            guide_channels=self.out_channels)
+            HostResize(resize, self.upsample_cfg) if upsampler is None else
+            build_upsampler(upsampler, self.out_channels, guide_channels=self.out_channels)
             for _ in range(steps))
 
     def forward(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

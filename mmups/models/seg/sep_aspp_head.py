@@ -39,10 +39,20 @@ class DepthwiseSeparableASPPHead(UpsamplingHead, HostDepthwiseSeparableASPPHead)
         super().__init__(*args, **kwargs)
 
     @classmethod
-    def site_args(cls, cfg: dict, sizes: list[tuple[int, int]]) -> dict:
-        """Keys that ``cfg`` needs for maps of these sizes: the factor between two of them."""
-        coarse = sizes[cfg.get('in_index', -1)]
-        return dict(scale_factor=round(sizes[0][0] / coarse[0]))
+    def site_args(cls, cfg: dict, sizes: Optional[list[tuple[int, int]]]) -> dict:
+        """Keys that ``cfg`` needs for maps of these sizes: the factor between two of them.
+
+        Raises:
+            ValueError: ``cfg`` does not say the factor itself, and the sizes are unknown.
+        """
+        if 'scale_factor' in cfg or cfg.get('c1_in_channels') == 0:
+            return {}
+        index = cfg.get('in_index', -1)
+        if sizes is None or not -len(sizes) <= index < len(sizes):
+            raise ValueError('the sizes of its maps could not be found by running the backbone; '
+                             'say in the config of the head what is between them: scale_factor=2 '
+                             'for a backbone of output stride 8, scale_factor=4 for one of 16')
+        return dict(scale_factor=round(sizes[0][0] / sizes[index][0]))
 
     def build_upsamplers(self, upsampler: Optional[dict]) -> Iterable[nn.Module]:
         if self.c1_bottleneck is None:

@@ -11,7 +11,7 @@ from mmseg.models.decode_heads import SETRMLAHead as HostSETRMLAHead
 from mmseg.models.decode_heads import SETRUPHead as HostSETRUPHead
 from torch import Tensor, nn
 
-from mmups.models.layers import register_slot
+from mmups.models.layers import register_slot, whole_factor
 from mmups.models.upsamplers import build_upsampler
 
 from .head import UpsamplingHead
@@ -19,14 +19,13 @@ from .head import UpsamplingHead
 
 def replace_upsamples(upsampler: Optional[dict], up_convs: nn.ModuleList,
                       channels: int) -> list[nn.Module]:
-    """Take the Upsample off the end of each sequence, and build what does its work."""
+    """Take the Upsample off the end of each sequence; it, or what does its work instead."""
     modules = []
     for layers in up_convs:
         host = layers[-1]
         del layers[-1]
-        bilinear = dict(mode=host.mode, align_corners=host.align_corners)
-        modules.append(build_upsampler(upsampler or bilinear, channels,
-                                       scale_factor=int(host.scale_factor)))
+        modules.append(host if upsampler is None else build_upsampler(
+            upsampler, channels, scale_factor=whole_factor(host.scale_factor)))
     return modules
 
 

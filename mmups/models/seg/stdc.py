@@ -29,8 +29,8 @@ class STDCContextPathNet(HostSTDCContextPathNet):
     """
 
     def __init__(self, backbone_cfg: dict, last_in_channels: tuple[int, int] = (1024, 512),
-                 out_channels: int = 128, *, upsampler: Optional[dict] = None, **kwargs):
-        super().__init__(backbone_cfg, last_in_channels, out_channels, **kwargs)
+                 out_channels: int = 128, *args, upsampler: Optional[dict] = None, **kwargs):
+        super().__init__(backbone_cfg, last_in_channels, out_channels, *args, **kwargs)
         resize = dict(mode=self.upsample_mode, align_corners=self.align_corners)
         finest = self.ffm.conv0.in_channels - out_channels  # which the fusion concatenates
         self.upsample_modules = ModuleList(

@@ -10,7 +10,7 @@ import torch
 from mmseg.models.decode_heads import UPerHead as HostUPerHead
 from torch import Tensor, nn
 
-from mmups.models.layers import NoSite, build_ladder, climb, register_slot, top_down
+from mmups.models.layers import build_ladder, climb, register_slot, top_down
 from mmups.models.upsamplers import build_upsampler
 
 from .head import UpsamplingHead
@@ -34,19 +34,6 @@ class UPerHead(UpsamplingHead, HostUPerHead):
     def __init__(self, *args, fusion_upsampler: Optional[dict] = None, **kwargs):
         self._fusion_upsampler = fusion_upsampler
         super().__init__(*args, **kwargs)
-
-    @classmethod
-    def site_args(cls, cfg: dict, sizes: list[tuple[int, int]]) -> dict:
-        """No key depends on the sizes of the maps, but whether they form a pyramid.
-
-        Raises:
-            NoSite: They do not: a plain vision transformer's are all of one size.
-        """
-        heights = [sizes[i][0] for i in cfg['in_index']]
-        if any(round(fine / coarse) != 2 for fine, coarse in zip(heights, heights[1:])):
-            raise NoSite(f'UPerHead needs maps of which each is half as large as the one before, '
-                         f'and is given heights {heights}')
-        return {}
 
     def build_upsamplers(self, upsampler: Optional[dict]) -> Iterable[nn.Module]:
         resize = dict(mode='bilinear', align_corners=self.align_corners)

@@ -44,6 +44,8 @@ def resolve_upsampler(cfg: dict) -> tuple[type, dict]:
         raise ValueError(f"an upsampler is configured by a dict such as dict(type='DySample'), got "
                          f'{cfg!r}')
     args = {key: value for key, value in cfg.items() if key not in SET_BY_MMENGINE}
+    if 'type' not in args:  # F.interpolate's default, which is not that of Interpolate
+        args = {'mode': 'nearest', **args}
     name = args.pop('type', 'Interpolate')
     cls = MODELS.get(name) if isinstance(name, str) and name else name
     if not (inspect.isclass(cls) and issubclass(cls, BaseUpsampler)):

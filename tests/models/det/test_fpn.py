@@ -7,8 +7,8 @@ from mmdet.models.necks import FPN_CARAFE
 from mmengine.registry import MODELS as ROOT
 
 from mmups.models.det import FPN
-from mmups.models.layers import NoSite
-from mmups.models.upsamplers import BaseUpsampler, Interpolate
+from mmups.models.layers import HostResize, NoSite
+from mmups.models.upsamplers import BaseUpsampler
 
 CHANNELS = [8, 16, 24, 32]
 BN = dict(type='BN')
@@ -103,9 +103,43 @@ def test_scale_factor_parity(pair, pyramid, mode):
     assert ours(pyramid(ODD))[0].shape[2:] == ODD
 
 
-def test_other_scale_factor_is_refused():
-    with pytest.raises(ValueError, match='scale_factor=4 contradicts'):
-        FPN(CHANNELS, 16, 4, upsample_cfg=dict(mode='nearest', scale_factor=4))
+@pytest.mark.parametrize('upsample_cfg', [
+    dict(), dict(scale_factor=2), dict(scale_factor=(2, 2)), dict(scale_factor=(2, 2.0)),
+    dict(scale_factor=2, recompute_scale_factor=True), dict(mode='bilinear', antialias=True),
+    dict(mode='bicubic', align_corners=True), dict(mode='area'), dict(mode='nearest-exact'),
+    dict(scale_factor=2, mode='bilinear', align_corners=True, antialias=False),
+    dict(scale_factor=2.0, mode='bicubic', antialias=True, recompute_scale_factor=True)], ids=str)
+@pytest.mark.parametrize('extra', [dict(num_outs=4), dict(start_level=1, num_outs=4)], ids=str)
+def test_every_upsample_cfg_means_the_same(pair, pyramid, upsample_cfg, extra):
+    """Whatever ``F.interpolate`` takes, with its defaults."""
+    ours, host = pair(HostFPN, dict(extra, upsample_cfg=upsample_cfg))
+    assert_parity(ours, host, pyramid(EVEN))
+    if 'scale_factor' not in upsample_cfg:
+        assert_parity(ours, host, pyramid(ODD))
+
+
+def test_factor_of_the_host():
+    """mmdet takes maps that are x4 apart with ``scale_factor=4``."""
+    kwargs = dict(num_outs=4, upsample_cfg=dict(mode='bilinear', scale_factor=4))
+    maps = [torch.randn(2, c, 64 // 4**i, 128 // 4**i) for i, c in enumerate(CHANNELS)]
+    assert_parity(build(FPN, **kwargs), build(HostFPN, **kwargs), maps)
+
+
+def test_host_dialect_without_a_mode():
+    """In ``upsampler``, too, it is what the hosts' ``F.interpolate`` does by default."""
+    ours = build(FPN, num_outs=4, upsampler=dict(scale_factor=2))
+    assert [m.mode for m in ours.upsample_modules] == ['nearest'] * 3
+    assert build(FPN, num_outs=4, upsampler=dict(type='Interpolate')).upsample_modules[0].mode == (
+        'bilinear')
+
+
+def test_positional_arguments(pyramid):
+    """mmdet's, all of them."""
+    args = ([8, 16, 24, 32], 8, 5, 1, -1, 'on_output', True, True, None, BN, dict(type='ReLU'),
+            dict(mode='bilinear'), None)
+    assert_parity(FPN(*args), HostFPN(*args), pyramid(EVEN))
+    swapped = FPN(*args, upsampler=dict(type='DySample'), top_down_extra_levels=False)
+    assert [m.in_channels for m in swapped.upsample_modules] == [8, 8]
 
 
 P6_OPTIONS = {
@@ -187,4 +221,5 @@ def test_stock_checkpoint_loads(kwargs, count):
 def test_default_is_the_hosts_nearest():
     neck = ROOT.build(dict(type='mmups.FPN', in_channels=CHANNELS, out_channels=16, num_outs=5))
     assert type(neck) is FPN
-    assert [(type(m), m.mode) for m in neck.upsample_modules] == [(Interpolate, 'nearest')] * 3
+    assert [(type(m), m.kwargs) for m in neck.upsample_modules] == [
+        (HostResize, dict(mode='nearest'))] * 3

@@ -115,6 +115,17 @@ def test_deeplab_factor_of_the_last_map():
     assert cls.site_args({}, [(64, 64), (32, 32), (16, 16)]) == dict(scale_factor=4)
 
 
+def test_deeplab_factor_that_is_written_or_unknown():
+    """A user's own is kept; nothing is guessed."""
+    cls = ROOT.get('mmups.DepthwiseSeparableASPPHead')
+    for sizes in ([(64, 64), (32, 32)], None):
+        assert cls.site_args(dict(scale_factor=4), sizes) == {}
+        assert cls.site_args(dict(c1_in_channels=0, scale_factor=4), sizes) == {}
+    for cfg, sizes in (({}, None), (dict(in_index=3), [(64, 64), (32, 32)])):
+        with pytest.raises(ValueError, match='scale_factor=2 .* stride 8, scale_factor=4 .* 16'):
+            cls.site_args(cfg, sizes)
+
+
 # --- logits --------------------------------------------------------------------------------------
 
 HEAD = dict(in_channels=16, in_index=-1, channels=32, num_classes=5, dropout_ratio=0,
@@ -291,16 +302,6 @@ def test_vpd_odd_sizes():
 
 
 # --- refusals ------------------------------------------------------------------------------------
-
-
-def test_uper_needs_a_pyramid():
-    """The swap leaves a head on the maps of a plain transformer as it is."""
-    cls = ROOT.get('mmups.UPerHead')
-    cfg = dict(in_index=[0, 1, 2, 3])
-    assert cls.site_args(cfg, [(30, 40), (15, 20), (8, 10), (4, 5)]) == {}
-    assert cls.site_args(cfg, [(30, 40), (15, 20), (7, 10), (3, 5)]) == {}
-    with pytest.raises(NoSite, match=r'is given heights \[8, 8, 8, 8\]'):
-        cls.site_args(cfg, [(8, 8)] * 4)
 
 
 @pytest.mark.parametrize('slot, kwargs', [
