@@ -31,13 +31,29 @@ importlib.util.find_spec = lambda name, package=None: (
     None if hidden(name) and not sys.modules.get(name) else real(name, package))
 '''
 
+#: Lets a module look as if it were installed, with this error when it is imported.
+BREAKER = '''
+import sys
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
 
-def run(code, blocked=()):
+class Breaker(MetaPathFinder, Loader):
+    def find_spec(self, name, path=None, target=None):
+        return ModuleSpec(name, self) if name == {module!r} else None
+
+    def exec_module(self, module):
+        raise {error}
+
+sys.meta_path.insert(0, Breaker())
+'''
+
+
+def run(code, blocked=(), argv=()):
     """Run code in a fresh interpreter; returns what it printed last."""
     env = dict(os.environ, OMP_NUM_THREADS='1', PYTHONWARNINGS='ignore')
     prelude = BLOCKER.format(blocked=set(blocked)) if blocked else ''
-    result = subprocess.run([sys.executable, '-c', prelude + code], env=env, cwd=ROOT, text=True,
-                            capture_output=True, timeout=300)
+    result = subprocess.run([sys.executable, '-c', prelude + code, *argv], env=env, cwd=ROOT,
+                            text=True, capture_output=True, timeout=300)
     assert result.returncode == 0, result.stderr[-3000:]
     return result.stdout.strip().splitlines()[-1]
 
@@ -150,6 +166,33 @@ print(MODELS.get({real!r}).__module__, MODELS.get({stub!r}).__qualname__)
     assert 'missing' in name
 
 
+NO_FTFY = """ModuleNotFoundError("No module named 'ftfy'", name='ftfy')"""
+#: Broken host, module that fails, its error, registries that need this module.
+BROKEN = [
+    ('mmseg', 'ftfy', NO_FTFY, ['MODELS', 'DATASETS']),
+    ('mmseg', 'mmseg', "AssertionError('MMCV==9 is used but incompatible')",
+     ['MODELS', 'DATASETS']),
+    ('mmdet', 'mmdet', "AttributeError('module numpy has no attribute bool')",
+     ['MODELS', 'DATASETS', 'TRANSFORMS']),
+    ('mmdet', 'mmdet.models.dense_heads', "AssertionError('half-way')", ['MODELS']),
+    ('mmdet', 'pycocotools', "ImportError('undefined symbol')",
+     ['MODELS', 'DATASETS', 'TRANSFORMS']),
+]
+
+
+@pytest.mark.parametrize(('host', 'module', 'error', 'registries'), BROKEN,
+                         ids=[case[1] for case in BROKEN])
+def test_a_broken_host_says_why_and_breaks_nothing_else(host, module, error, registries):
+    pytest.importorskip('mmdet')
+    pytest.importorskip('mmseg')
+    script = (ROOT / 'tests/broken_host.py').read_text()
+    said = run(BREAKER.format(module=module, error=error) + script, argv=[host, *registries])
+    broken = eval(error)
+    assert said == (f'{broken!r}|({type(broken).__name__}: {broken}): pip install "mmups[{host}]" '
+                    'brings what it needs, in versions that fit, and python -c '
+                    f'"import {host}.models" tells whether it works')
+
+
 def test_slots_table_equals_what_is_registered():
     """Names of absent hosts' slots cannot be read from their modules, so they are written down."""
     pytest.importorskip('mmdet')
@@ -198,6 +241,37 @@ except ImportError as error:
 '''
     assert re.match(r'n/a nms is one of the compiled operators of mmcv.*pip uninstall .* && '
                     r'MMCV_WITH_OPS=1 pip install .*"mmcv>=', run(code, blocked=['mmcv._ext']))
+
+
+def test_mmdet_without_compiled_operators():
+    """Whichever way a type is reached: what is missing, and the commands that mend it."""
+    pytest.importorskip('mmdet')
+    code = '''
+from mmengine.registry import DATASETS, MODELS
+from mmups.models import DySample
+
+def by_import():
+    from mmups.models.det import FPN
+
+ways = {
+    'mmups.FPN': lambda: MODELS.build(dict(type='mmups.FPN')),
+    'mmups.PAFPN': lambda: MODELS.build(dict(type='mmups.models.det.PAFPN')),
+    'mmups.DigitScenesDetDataset': lambda: DATASETS.build(dict(type='mmups.DigitScenesDetDataset')),
+    'mmups.models.det': by_import,
+}
+said = []
+for user, way in [*ways.items()] * 2:
+    try:
+        way()
+    except ImportError as error:
+        start = f'{user} extends mmdet, which needs the compiled operators of mmcv, and '
+        assert str(error).startswith(start), error
+        said.append(str(error).removeprefix(start))
+assert len(said) == 2 * len(ways) and len(set(said)) == 1
+print(said[0])
+'''
+    assert re.match('the mmcv of this environment has none: pip uninstall -y mmcv mmcv-lite && '
+                    '.* pip install .*"mmcv>=', run(code, blocked=['mmcv._ext']))
 
 
 @pytest.mark.parametrize(('before', 'after'), [

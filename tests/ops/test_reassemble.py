@@ -1,6 +1,7 @@
 """Reassembly against a loop over output pixels, and against mmcv's recorded tensors."""
 import os
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 
 from mmups.ops import pixel_unshuffle, reassemble
 
+reassemble_module = import_module('mmups.ops.reassemble')  # mmups.ops has the function
 GOLDEN = Path(os.environ.get('MMUPS_GOLDEN', Path(__file__).parents[3] / 'shared/golden'))
 
 
@@ -126,3 +128,17 @@ def test_mmcvs_operator_is_left_alone_under_transforms(monkeypatch):
     torch.testing.assert_close(out[0], expected)
     torch.func.grad(lambda maps: reassemble(maps, kernels, 5).sum())(x)
     assert len(calls) == 1
+
+
+@pytest.mark.parametrize('error', [ModuleNotFoundError, ImportError, AssertionError, ValueError])
+def test_a_broken_mmcv_is_none(error, monkeypatch):
+    """Whatever it raises, where its extension is looked for or later: PyTorch computes the same."""
+    def broken(*args):
+        raise error('broken')
+    find = reassemble_module._mmcv_carafe.__wrapped__
+    with monkeypatch.context() as patch:
+        patch.setattr(reassemble_module, 'find_spec', broken)
+        assert find() is None
+    monkeypatch.setattr(reassemble_module, 'find_spec', lambda name: 'there')
+    monkeypatch.setitem(sys.modules, 'mmcv.ops', None)
+    assert find() is None
