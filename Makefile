@@ -7,23 +7,33 @@ ifeq ($(HOSTS),onedl)
 VENV    ?= .venv-onedl
 MMCV    ?= onedl-mmcv==2.3.6
 PACKAGES := -r requirements/onedl.txt -e '.[demo,tests,mim]'
+CONSTRAINTS := requirements/constraints-onedl.txt
 else
 VENV    ?= .venv
 MMCV    ?= mmcv==2.1.0
 PACKAGES := -e '.[mmdet,mmseg,demo,tests,mim]'
+CONSTRAINTS := requirements/constraints.txt
 endif
+OPENMIM := openmim==0.3.9
 JOBS    ?= $(shell nproc 2>/dev/null || echo 2)
 # An existing environment with torch, mmcv, mmengine, mmdet and mmsegmentation: ENV=/path/to/env
 ENV     ?=
 
+REQUIREMENTS := $(wildcard requirements/*.txt)
 ifeq ($(ENV),)
 BIN     := $(VENV)/bin
 SETUP   := $(VENV)/.mmups
+# pip installs the pinned releases and no others, in the builds that it isolates, too (for which
+# pip 26.2 and later read the second name). As a URL, since pip splits these variables at spaces.
+SPACE   := $(subst ,, )
+export PIP_CONSTRAINT := file://$(subst $(SPACE),%20,$(CURDIR))/$(CONSTRAINTS)
+export PIP_BUILD_CONSTRAINT := $(PIP_CONSTRAINT)
 else
 BIN     := $(ENV)/bin
 SETUP   := $(ENV)/.mmups-env
 endif
-PIP     := $(BIN)/pip --disable-pip-version-check
+PIP     := $(BIN)/python -m pip --disable-pip-version-check
+INSTALL_MMCV := MMCV_WITH_OPS=1 MAX_JOBS=$(JOBS) $(PIP) install -q --no-build-isolation $(MMCV)
 NAME    := segformer_mit-b0_dysample_1xb8-600it_digit-scenes-128x128
 CONFIG  := configs/segformer/$(NAME).py
 WORK    := work_dirs/$(NAME)
@@ -32,17 +42,19 @@ DATA    := data/digit_scenes
 # Threads that wait sleep: on a busy machine, or beside data loaders, spinning costs more than waking.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo test test-slow test-onedl lint setup data help clean
+.PHONY: demo test test-slow test-onedl lint setup setup-light mmcv-dry-run data lock help clean
 .DELETE_ON_ERROR:
+.NOTPARALLEL:  # the steps share one environment
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | \
-	    awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
+	    awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
 	@echo 'Variables: PYTHON=$(PYTHON) VENV=$(VENV) HOSTS=$(HOSTS) TORCH="$(TORCH)" MMCV="$(MMCV)" JOBS=$(JOBS)'
+	@echo '           TORCH may name another build of that release: TORCH="torch==2.13.0 --extra-index-url URL"'
 	@echo '           HOSTS=onedl uses the maintained fork of the OpenMMLab packages'
 	@echo '           ENV=/path/to/env uses an existing OpenMMLab environment as it is'
 
-demo: setup data  ## Train, evaluate and picture SegFormer with DySample on DigitScenes
+demo: setup-light data  ## Train, evaluate and picture SegFormer with DySample on DigitScenes
 	@echo '== Training $(NAME): about 4 minutes on 2 cores; an interrupted run goes on'
 	$(BIN)/python tools/train.py $(CONFIG) --resume
 	@echo '== Evaluating'
@@ -56,12 +68,13 @@ demo: setup data  ## Train, evaluate and picture SegFormer with DySample on Digi
 	@echo
 	@echo 'Next:'
 	@echo '  $(BIN)/python tools/train.py $(CONFIG) --cfg-options model.decode_head.upsampler.style=pl model.decode_head.upsampler.groups=8 --work-dir work_dirs/dysample-s'
-	@echo '  $(BIN)/python tools/train.py configs/mask_rcnn/mask-rcnn_r18_fpn-dysample_1xb8-8e_digit-scenes-128x128.py'
 	@echo '  make test'
+	@echo 'and with mmcv in full, which "make setup" or "make test" builds:'
+	@echo '  $(BIN)/python tools/train.py configs/mask_rcnn/mask-rcnn_r18_fpn-dysample_1xb8-8e_digit-scenes-128x128.py'
 
 data: $(DATA)/manifest.json  ## Make the DigitScenes data sets
 
-$(DATA)/manifest.json: | setup
+$(DATA)/manifest.json: | setup-light
 	@echo '== Composing DigitScenes: about 20 seconds'
 	$(BIN)/python tools/dataset_converters/digit_scenes.py $(DATA)
 
@@ -77,42 +90,87 @@ test-onedl:  ## The same, with the onedl-* packages; compared with .venv, where 
 lint: setup  ## What pre-commit runs
 	$(BIN)/ruff check .
 
-setup: $(SETUP)  ## The environment that demo and test need
+setup: $(SETUP)  ## The environment that test and detection need: mmcv in full, from source
 
-# Set-up steps; each leaves a stamp, so that a second run skips what is done.
-$(VENV)/.python:
+ifeq ($(ENV)$(HOSTS),openmmlab)
+setup-light:  ## The environment that demo needs: no compiler, or what setup has made
+	@if $(PIP) show -qq mmcv >/dev/null 2>&1; then \
+	    $(MAKE) --no-print-directory $(SETUP); else $(MAKE) --no-print-directory $(VENV)/.light; fi
+else
+setup-light: setup  # onedl has no mmcv without operators
+endif
+
+# Set-up steps; each leaves a stamp: a second run skips what is done and repeats what was cut short.
+$(VENV)/.compiler:
+	@command -v c++ >/dev/null || { echo 'There is no C++ compiler (c++), and mmcv has to be built from source. Install one, e.g. apt-get install g++' >&2; exit 1; }
+	@mkdir -p $(VENV)
+	@touch $@
+
+$(VENV)/.python: requirements/build.txt $(CONSTRAINTS)
 	@command -v $(PYTHON) >/dev/null || { echo 'There is no $(PYTHON). Install Python 3.11, or name yours: make PYTHON=/path/to/python3.11' >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in {(3, 10), (3, 11), (3, 12)})' || \
 	    { echo "this environment needs Python 3.10 to 3.12 (3.11 is tested), $(PYTHON) is $$($(PYTHON) -V 2>&1). Name another: make PYTHON=/path/to/python3.11" >&2; exit 1; }
-	@command -v c++ >/dev/null || { echo 'There is no C++ compiler (c++), and mmcv has to be built from source. Install one, e.g. apt-get install g++' >&2; exit 1; }
 	@echo '== Making $(VENV) with $(PYTHON)'
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) install -q --upgrade pip
+	$(PIP) install -q -r requirements/build.txt
 	@touch $@
 
 $(VENV)/.torch: $(VENV)/.python
-	@echo '== Installing $(TORCH) and build tools: about 1 minute'
-	$(PIP) install -q 'setuptools<82' wheel ninja psutil
+	@echo '== Installing $(TORCH): about 1 minute'
 	$(PIP) install -q $(TORCH)
 	@touch $@
 
-$(VENV)/.mmcv: $(VENV)/.torch
-	@echo '== Building $(MMCV) from source: 10 to 20 minutes on 2 cores (seconds where pip has kept the wheel)'
-	MMCV_WITH_OPS=1 MAX_JOBS=$(JOBS) $(PIP) install -q --no-build-isolation $(MMCV)
+$(VENV)/.light: $(VENV)/.torch setup.py $(REQUIREMENTS)
+	@echo '== Installing mmcv-lite, mmengine, mmsegmentation and mmups: less than 1 minute'
+	$(PIP) install -q --no-build-isolation -r requirements/light.txt -e '.[demo]'
 	@touch $@
 
-$(VENV)/.mmups: $(VENV)/.mmcv setup.py $(wildcard requirements/*.txt)
+# mmcv and mmcv-lite own the same folder: the one goes before the other comes. A wheel that pip has
+# kept may have been built for another torch, or without operators: then it is built anew.
+$(VENV)/.mmcv: $(VENV)/.compiler $(VENV)/.torch
+	@echo '== Building $(MMCV) from source: 10 to 20 minutes on 2 cores (seconds where pip has kept the wheel)'
+	@rm -f $(VENV)/.light
+	$(PIP) uninstall -qq -y mmcv-lite
+	$(INSTALL_MMCV)
+	@$(BIN)/python -c 'import mmcv.ops' || $(INSTALL_MMCV) --no-cache-dir --no-deps --force-reinstall
+	@touch $@
+
+# mmcv's build up to its metadata: a minute that shows whether the rest can succeed
+mmcv-dry-run: $(VENV)/.torch
+	$(INSTALL_MMCV) --dry-run
+
+$(VENV)/.mmups: $(VENV)/.mmcv setup.py $(REQUIREMENTS)
 	@echo '== Installing mmengine, mmdet, mmsegmentation and mmups: about 1 minute'
 	$(PIP) install -q --no-build-isolation $(PACKAGES)
-	$(PIP) install -q --no-deps openmim==0.3.9  # one of its dependencies pins an old setuptools
+	$(PIP) install -q --no-deps $(OPENMIM)  # one of its dependencies pins an old setuptools
 	@touch $@
 
-$(ENV)/.mmups-env: setup.py $(wildcard requirements/*.txt)
+$(ENV)/.mmups-env: setup.py $(REQUIREMENTS)
 	@$(BIN)/python -c 'import torch, mmcv.ops, mmengine, mmdet, mmseg' || \
 	    { echo 'ENV=$(ENV) must hold torch, mmcv (with ops), mmengine, mmdet and mmsegmentation; leave ENV out to have $(VENV) made' >&2; exit 1; }
 	@echo '== Installing mmups, its demo and its test needs into $(ENV)'
 	$(PIP) install -q --no-build-isolation -e '.[demo,tests]'
 	@touch $@
+
+# The pins name a release of torch, not its build, and so nothing that only its CUDA build brings.
+LOCK     := work_dirs/lock
+MMCVS    := requirements/light.txt requirements/mmdet.txt requirements/mmseg.txt
+FORK     := requirements/onedl.txt
+SHARED   := $(filter-out requirements/constraints%.txt $(MMCVS) $(FORK),$(REQUIREMENTS))
+PIN      := $(LOCK)/bin/uv pip compile -q --universal --python-version 3.10 --no-annotate --no-header \
+    --build-constraint requirements/build.txt
+lock: PIP_CONSTRAINT :=
+lock:  ## Pin all releases anew: requirements/constraints*.txt for Python 3.10 and later
+	rm -rf $(LOCK)
+	$(PYTHON) -m venv $(LOCK)
+	$(LOCK)/bin/python -m pip install -q uv
+	echo '$(TORCH)' > $(LOCK)/torch.in
+	$(PIN) $(LOCK)/torch.in $(SHARED) $(MMCVS) -o $(LOCK)/constraints.txt
+	$(PIN) $(LOCK)/torch.in $(SHARED) $(FORK) -o $(LOCK)/constraints-onedl.txt
+	for file in constraints.txt constraints-onedl.txt; do \
+	    { echo '# Written by make lock'; grep -vE '^(nvidia|cuda|triton)' $(LOCK)/$$file; echo $(OPENMIM); } \
+	        > requirements/$$file; done
+	rm -rf $(LOCK)
 
 clean:  ## Remove the environment, the data and the results
 	rm -rf $(VENV) data/digit_scenes data/digit_scenes_14 work_dirs
