@@ -33,7 +33,9 @@ BIN     := $(ENV)/bin
 SETUP   := $(ENV)/.mmups-env
 endif
 PIP     := $(BIN)/python -m pip --disable-pip-version-check
-INSTALL_MMCV := MMCV_WITH_OPS=1 MAX_JOBS=$(JOBS) $(PIP) install -q --no-build-isolation $(MMCV)
+# Builds with what is installed; pip refuses the second name there, where no build is isolated
+INSTALL := PIP_BUILD_CONSTRAINT= $(PIP) install -q --no-build-isolation
+INSTALL_MMCV := MMCV_WITH_OPS=1 MAX_JOBS=$(JOBS) $(INSTALL) $(MMCV)
 NAME    := segformer_mit-b0_dysample_1xb8-600it_digit-scenes-128x128
 CONFIG  := configs/segformer/$(NAME).py
 WORK    := work_dirs/$(NAME)
@@ -122,7 +124,7 @@ $(VENV)/.torch: $(VENV)/.python
 
 $(VENV)/.light: $(VENV)/.torch setup.py $(REQUIREMENTS)
 	@echo '== Installing mmcv-lite, mmengine, mmsegmentation and mmups: less than 1 minute'
-	$(PIP) install -q --no-build-isolation -r requirements/light.txt -e '.[demo]'
+	$(INSTALL) -r requirements/light.txt -e '.[demo]'
 	@touch $@
 
 # mmcv and mmcv-lite own the same folder: the one goes before the other comes. A wheel that pip has
@@ -141,7 +143,7 @@ mmcv-dry-run: $(VENV)/.torch
 
 $(VENV)/.mmups: $(VENV)/.mmcv setup.py $(REQUIREMENTS)
 	@echo '== Installing mmengine, mmdet, mmsegmentation and mmups: about 1 minute'
-	$(PIP) install -q --no-build-isolation $(PACKAGES)
+	$(INSTALL) $(PACKAGES)
 	$(PIP) install -q --no-deps $(OPENMIM)  # one of its dependencies pins an old setuptools
 	@touch $@
 
@@ -149,7 +151,7 @@ $(ENV)/.mmups-env: setup.py $(REQUIREMENTS)
 	@$(BIN)/python -c 'import torch, mmcv.ops, mmengine, mmdet, mmseg' || \
 	    { echo 'ENV=$(ENV) must hold torch, mmcv (with ops), mmengine, mmdet and mmsegmentation; leave ENV out to have $(VENV) made' >&2; exit 1; }
 	@echo '== Installing mmups, its demo and its test needs into $(ENV)'
-	$(PIP) install -q --no-build-isolation -e '.[demo,tests]'
+	$(INSTALL) -e '.[demo,tests]'
 	@touch $@
 
 # The pins name a release of torch, not its build, and so nothing that only its CUDA build brings.
