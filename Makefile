@@ -23,18 +23,15 @@ REQUIREMENTS := $(wildcard requirements/*.txt)
 ifeq ($(ENV),)
 BIN     := $(VENV)/bin
 SETUP   := $(VENV)/.mmups
-# pip installs the pinned releases and no others, in the builds that it isolates, too (for which
-# pip 26.2 and later read the second name). As a URL, since pip splits these variables at spaces.
+# pip installs the pinned releases and no others. As a URL, since pip splits this variable at spaces.
 SPACE   := $(subst ,, )
 export PIP_CONSTRAINT := file://$(subst $(SPACE),%20,$(CURDIR))/$(CONSTRAINTS)
-export PIP_BUILD_CONSTRAINT := $(PIP_CONSTRAINT)
 else
 BIN     := $(ENV)/bin
 SETUP   := $(ENV)/.mmups-env
 endif
 PIP     := $(BIN)/python -m pip --disable-pip-version-check
-# Builds with what is installed; pip refuses the second name there, where no build is isolated
-INSTALL := PIP_BUILD_CONSTRAINT= $(PIP) install -q --no-build-isolation
+INSTALL := $(PIP) install -q --no-build-isolation
 INSTALL_MMCV := MMCV_WITH_OPS=1 MAX_JOBS=$(JOBS) $(INSTALL) $(MMCV)
 NAME    := segformer_mit-b0_dysample_1xb8-600it_digit-scenes-128x128
 CONFIG  := configs/segformer/$(NAME).py
@@ -44,7 +41,7 @@ DATA    := data/digit_scenes
 # Threads that wait sleep: on a busy machine, or beside data loaders, spinning costs more than waking.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo test test-slow test-onedl lint setup setup-light mmcv-dry-run data lock help clean
+.PHONY: demo test test-slow test-onedl lint setup setup-light light mmcv-dry-run data lock help clean
 .DELETE_ON_ERROR:
 .NOTPARALLEL:  # the steps share one environment
 
@@ -93,11 +90,14 @@ lint: setup  ## What pre-commit runs
 	$(BIN)/ruff check .
 
 setup: $(SETUP)  ## The environment that test and detection need: mmcv in full, from source
+	@:
+
+light: $(VENV)/.light
+	@:
 
 ifeq ($(ENV)$(HOSTS),openmmlab)
 setup-light:  ## The environment that demo needs: no compiler, or what setup has made
-	@if $(PIP) show -qq mmcv >/dev/null 2>&1; then \
-	    $(MAKE) --no-print-directory $(SETUP); else $(MAKE) --no-print-directory $(VENV)/.light; fi
+	@$(MAKE) --no-print-directory $$($(PIP) show -qq mmcv >/dev/null 2>&1 && echo setup || echo light)
 else
 setup-light: setup  # onedl has no mmcv without operators
 endif
@@ -114,12 +114,13 @@ $(VENV)/.python: requirements/build.txt $(CONSTRAINTS)
 	    { echo "this environment needs Python 3.10 to 3.12 (3.11 is tested), $(PYTHON) is $$($(PYTHON) -V 2>&1). Name another: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@echo '== Making $(VENV) with $(PYTHON)'
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) install -q -r requirements/build.txt
+# The one call that isolates what it may have to build: pip 26.2 and later want the pins twice there
+	PIP_BUILD_CONSTRAINT='$(PIP_CONSTRAINT)' $(PIP) install -q -r requirements/build.txt
 	@touch $@
 
 $(VENV)/.torch: $(VENV)/.python
 	@echo '== Installing $(TORCH): about 1 minute'
-	$(PIP) install -q $(TORCH)
+	$(INSTALL) $(TORCH)
 	@touch $@
 
 $(VENV)/.light: $(VENV)/.torch setup.py $(REQUIREMENTS)
@@ -144,7 +145,7 @@ mmcv-dry-run: $(VENV)/.torch
 $(VENV)/.mmups: $(VENV)/.mmcv setup.py $(REQUIREMENTS)
 	@echo '== Installing mmengine, mmdet, mmsegmentation and mmups: about 1 minute'
 	$(INSTALL) $(PACKAGES)
-	$(PIP) install -q --no-deps $(OPENMIM)  # one of its dependencies pins an old setuptools
+	$(INSTALL) --no-deps $(OPENMIM)  # one of its dependencies pins an old setuptools
 	@touch $@
 
 $(ENV)/.mmups-env: setup.py $(REQUIREMENTS)
