@@ -5,6 +5,7 @@ from pathlib import Path
 from mmengine.config import Config
 
 from mmups.analysis import HOSTS, added_cost
+from mmups.engine.cli import one_line_errors
 
 PRESETS = Path(__file__).parents[1] / 'configs/_base_/upsamplers'
 
@@ -45,7 +46,8 @@ def print_complexity(models, presets):
 
 def main():
     args = parse_args()
-    print_complexity(args.models, args.presets)
+    with one_line_errors():
+        print_complexity(args.models, args.presets)
 
 
 if __name__ == '__main__':

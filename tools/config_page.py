@@ -5,6 +5,8 @@ from pathlib import Path
 
 import yaml
 
+from mmups.engine.cli import one_line_errors
+
 ROOT = Path(__file__).parents[1]
 HEAD = """# Configs
 
@@ -58,4 +60,5 @@ def page():
 
 if __name__ == '__main__':
     argparse.ArgumentParser(description=__doc__).parse_args()
-    (ROOT / 'docs/configs.md').write_text(page())
+    with one_line_errors():
+        (ROOT / 'docs/configs.md').write_text(page())

@@ -2,6 +2,9 @@
 # Usage: [GPUS=8] [GPUS_PER_NODE=8] [CPUS_PER_TASK=5] [SRUN_ARGS=...] \
 #     tools/slurm_train.sh PARTITION JOB_NAME CONFIG WORK_DIR [arguments of tools/train.py]
 set -euo pipefail
+usage() { sed -n '2,/^set/s/^# //p' "$0"; }
+if [[ ${1:-} == -h || ${1:-} == --help ]]; then usage; exit; fi
+if (($# < 4)); then usage >&2; exit 2; fi
 GPUS=${GPUS:-8}
 GPUS_PER_NODE=${GPUS_PER_NODE:-8}
 # shellcheck disable=SC2086  # SRUN_ARGS holds several words

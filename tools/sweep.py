@@ -24,6 +24,7 @@ from mmengine.config import Config
 from mmengine.utils import ProgressBar
 
 from mmups.analysis.sweep_table import sweep_table
+from mmups.engine.cli import one_line_errors
 from mmups.engine.trial import key_of, reduced, try_config
 
 UPSAMPLERS = dict(DySample=dict(type='DySample'), FADE=dict(type='FADE'))
@@ -38,7 +39,10 @@ def parse_args():
     parser.add_argument('--limit', type=int, help='stop after this many configs')
     parser.add_argument('--jobs', type=int, default=os.cpu_count(), help='processes')
     parser.add_argument('--timeout', type=int, default=300, help='seconds per model')
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.jobs < 1 or args.timeout < 1:
+        parser.error(f'--jobs and --timeout must be 1 or more, got {args.jobs} and {args.timeout}')
+    return args
 
 
 def configs_of(host):
@@ -193,10 +197,11 @@ def sweep(configs, results, args):
 
 def main():
     args = parse_args()
-    results = Results(args.out / 'results.jsonl')
-    configs = {name: path for host in ('mmdet', 'mmseg') if find_spec(host)
-               for name, path in configs_of(host).items()
-               if any(fnmatch(name, pattern) for pattern in args.include)}
+    with one_line_errors():
+        results = Results(args.out / 'results.jsonl')
+        configs = {name: path for host in ('mmdet', 'mmseg') if find_spec(host)
+                   for name, path in configs_of(host).items()
+                   if any(fnmatch(name, pattern) for pattern in args.include)}
     known = {line['config'] for line in results.lines}
     todo = {name: path for name, path in configs.items() if name not in known}
     if args.limit is not None:

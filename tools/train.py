@@ -1,4 +1,7 @@
 """Train a model of mmups, mmdet or mmseg."""
+from mmengine.runner import find_latest_checkpoint
+
+from mmups.engine.checkpoint import check_weights
 from mmups.engine.cli import build_runner, common_parser, load_config, one_line_errors
 
 
@@ -21,7 +24,7 @@ def main():
             cfg.optim_wrapper.type = 'AmpOptimWrapper'
             cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
         if args.auto_scale_lr:
-            if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
+            if 'base_batch_size' not in (cfg.get('auto_scale_lr') or {}):
                 raise ValueError(f'{args.config} has no auto_scale_lr.base_batch_size; add it or '
                                  'leave --auto-scale-lr out')
             cfg.auto_scale_lr.enable = True
@@ -29,6 +32,10 @@ def main():
             cfg.resume = True
             cfg.load_from = None if args.resume == 'auto' else args.resume
         runner = build_runner(cfg)
+        if cfg.get('resume'):
+            checkpoint = cfg.get('load_from') or find_latest_checkpoint(cfg.work_dir)
+            if checkpoint:  # else mmengine would hand the optimizer the state of other weights
+                check_weights(runner.model, checkpoint, exact=True)
     runner.train()
 
 

@@ -5,15 +5,28 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from pickle import UnpicklingError
 
-import torch
 from mmengine.config import Config, DictAction
+from mmengine.device import get_device
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
+from .cpu import CPURunner
 from .families import refuse_code
+
+
+class KeyValues(DictAction):
+    """``key=value`` words, collected in a dict; others end the tool with its usage."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        for word in values:
+            if not word.partition('=')[0] or '=' not in word:
+                raise argparse.ArgumentError(self, f'{word!r} is not KEY=VALUE')
+        try:
+            super().__call__(parser, namespace, values, option_string)
+        except AssertionError as error:
+            raise argparse.ArgumentError(self, str(error)) from None
 
 
 def common_parser(description: str) -> argparse.ArgumentParser:
@@ -23,7 +36,7 @@ def common_parser(description: str) -> argparse.ArgumentParser:
                         'mmseg::segformer/segformer_mit-b0_8xb2-160k_ade20k-512x512.py')
     parser.add_argument('--work-dir', help='where logs, checkpoints and results go (default: '
                         "the config's, else work_dirs/<name of the config>)")
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={},
+    parser.add_argument('--cfg-options', nargs='+', action=KeyValues, default={},
                         help='settings to override, key=value; e.g. model.neck.type=mmups.FPN '
                         'model.neck.upsampler.type=DySample; lists: key="[a,b]" or key=a,b')
     parser.add_argument('--seed', type=int, help='random seed (default: the config\'s, else drawn '
@@ -37,18 +50,25 @@ def common_parser(description: str) -> argparse.ArgumentParser:
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """End the tool in one line on a mistake in its arguments, its config or its checkpoint.
+    """End the tool with the message alone on a mistake in its arguments, config or checkpoint.
 
     Not for training itself, whose tracebacks are needed. ``python -X dev`` shows them here, too.
     """
     try:
         yield
-    except (AssertionError, ImportError, LookupError, OSError, TypeError, UnpicklingError,
-            ValueError) as error:
+    except Exception as error:  # whatever a config, a package or a host may raise
         if sys.flags.dev_mode:
             raise
-        text = error.args[0] if isinstance(error, KeyError) else error  # whose str() is quoted
-        sys.exit(f'{Path(sys.argv[0]).name}: {text or type(error).__name__}')
+        sys.exit(f'{Path(sys.argv[0]).name}: {message_of(error)}')
+
+
+def message_of(error: BaseException) -> str:
+    """What an error says, and what it says of its cause; its type where it says a word or less."""
+    text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
+    if ' ' not in text.strip():
+        text = f'{type(error).__name__}: {text}'.removesuffix(': ')
+    cause = str(error.__cause__ or '')
+    return text if cause in text else f'{text}: {message_of(error.__cause__)}'
 
 
 def read_config(name: str) -> Config:
@@ -56,13 +76,26 @@ def read_config(name: str) -> Config:
 
     Raises:
         FileNotFoundError: There is no such file; the message says how stock configs are named.
+        ValueError: It cannot be read, for whatever reason.
     """
-    if '::' in name:  # mmengine resolves such names in _base_ only
-        return Config.fromstring(f'_base_ = {name!r}', '.py')
-    if Path(name).is_file():
-        return Config.fromfile(name)
-    raise FileNotFoundError(f'no config {name!r}; give a path, or mmdet::FOLDER/NAME.py or '
-                            'mmseg::FOLDER/NAME.py for a stock one')
+    if '::' not in name and not Path(name).is_file():
+        raise FileNotFoundError(f'no config {name!r}; give a path, or mmdet::FOLDER/NAME.py, '
+                                'mmseg::FOLDER/NAME.py or mmups::FOLDER/NAME.py for a stock one')
+    try:
+        if '::' not in name:
+            return Config.fromfile(name)
+        path, _ = Config._get_cfg_path(name, '')
+        if Config._is_lazy_import(path):
+            return Config.fromfile(path)
+        # As _base_, so that its types are looked up in its package.
+        cfg = Config.fromstring(f'_base_ = {name!r}', '.py')
+        return Config(cfg.to_dict(), cfg_text=cfg.text, filename=path,
+                      env_variables=cfg.env_variables)
+    except RecursionError as error:
+        raise ValueError(f'{name} cannot be read: it inherits itself') from error
+    except Exception as error:  # of the code in it, of what it imports, of its packages
+        raise ValueError(f'{name} cannot be read: {type(error).__name__}: {message_of(error)}'
+                         ) from error
 
 
 def load_config(args: argparse.Namespace) -> Config:
@@ -70,17 +103,21 @@ def load_config(args: argparse.Namespace) -> Config:
 
     Raises:
         FileNotFoundError: As in :func:`read_config`.
+        ValueError: As in :func:`read_config`, or the config has no model.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = read_config(args.config)
     cfg.launcher = args.launcher
     cfg.merge_from_dict(args.cfg_options)
+    if cfg.get('model') is None:
+        raise ValueError(f'{args.config} has no model')
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
         cfg.work_dir = str(Path('work_dirs') / Path(args.config.split('::')[-1]).stem)
+    cfg.randomness = {'seed': None, **(cfg.get('randomness') or {})}
     if args.seed is not None:
-        cfg.setdefault('randomness', {})['seed'] = args.seed
+        cfg.randomness.seed = args.seed
     return cfg
 
 
@@ -89,9 +126,20 @@ def build_runner(cfg: Config) -> Runner:
 
     On a machine without a GPU the batch norms that synchronise over GPUs become plain ones: in
     one process they compute the same.
+
+    Raises:
+        ValueError: A launcher that needs GPUs, and there is none.
     """
     refuse_code()
-    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
-    if not torch.cuda.is_available() and not runner.distributed:
+    launcher = cfg.get('launcher', 'none')
+    on_cpu = get_device() == 'cpu'
+    if on_cpu and launcher not in ('none', 'pytorch'):
+        raise ValueError(f'--launcher {launcher} needs GPUs; several processes without one are '
+                         'started by torchrun and --launcher pytorch')
+    if 'runner_type' in cfg:
+        runner = RUNNERS.build(cfg)
+    else:
+        runner = (CPURunner if on_cpu and launcher != 'none' else Runner).from_cfg(cfg)
+    if on_cpu and not runner.distributed:
         runner.model = revert_sync_batchnorm(runner.model)
     return runner

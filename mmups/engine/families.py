@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import torch
+from mmengine.config import Config
 from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.runner.checkpoint import CheckpointLoader
 
@@ -22,6 +23,28 @@ def name_hosts() -> None:
         except PackageNotFoundError:
             if find_spec(module):
                 MODULE2PACKAGE[module] = module
+
+
+def name_own_configs() -> None:
+    """Let ``_base_ = 'mmups::FOLDER/NAME.py'`` find the configs and presets of this package.
+
+    mmengine has a closed list of packages, and looks the types of their configs up in a scope of
+    the package's name. The configs of mmups are in the scope of the host that they inherit.
+    """
+    package = Path(__file__).parents[1]
+    installed = package / '.mim/configs'
+    folder = installed if installed.is_dir() else package.parent / 'configs'
+    inherited = Config._get_cfg_path
+
+    def get_cfg_path(cfg_path, filename):
+        if not cfg_path.startswith('mmups::'):
+            return inherited(cfg_path, filename)
+        path = folder / cfg_path.removeprefix('mmups::')
+        if not path.is_file():
+            raise FileNotFoundError(f'no config {cfg_path!r}: there is no {path}')
+        return str(path), None
+
+    Config._get_cfg_path = staticmethod(get_cfg_path)
 
 
 def refuse_code() -> None:

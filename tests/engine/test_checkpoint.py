@@ -7,9 +7,16 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.logging import MessageHub
+from mmengine.model import (
+    BaseModel,
+    BaseTTAModel,
+    ExponentialMovingAverage,
+    MMDistributedDataParallel,
+    MMSeparateDistributedDataParallel,
+)
 from mmengine.registry import PARAM_SCHEDULERS
 
-import mmups.engine  # noqa: F401  allow-lists the training state
+from mmups.engine.checkpoint import check_weights
 
 ROOT = Path(__file__).parents[2]
 
@@ -76,3 +83,143 @@ def test_a_type_of_mmups_is_enough(tmp_path):
             f'torch.load({str(tmp_path / "last.pth")!r}, weights_only=True)')
     subprocess.run([sys.executable, '-c', code], check=True, cwd=ROOT,
                    env=dict(os.environ, PYTHONPATH=str(ROOT)))
+
+
+# --- whether a checkpoint is one of a model ------------------------------------------------------
+
+
+class Net(BaseModel):
+    """A model in the shape of a detector; ``module`` is a name like any other."""
+
+    def __init__(self):
+        super().__init__()
+        self.backbone = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.BatchNorm1d(3))
+        self.module = torch.nn.Linear(3, 1)
+
+    def forward(self, inputs, data_samples=None, mode='tensor'):
+        return self.module(self.backbone(inputs))
+
+
+class TTANet(BaseTTAModel):
+
+    def merge_preds(self, data_samples_list):
+        return data_samples_list
+
+
+@pytest.fixture(scope='module')
+def process_group(tmp_path_factory):
+    if not torch.distributed.is_available() or not torch.distributed.is_gloo_available():
+        pytest.skip('needs gloo')
+    store = tmp_path_factory.mktemp('group') / 'store'
+    torch.distributed.init_process_group('gloo', init_method=f'file://{store}', rank=0,
+                                         world_size=1)
+    yield
+    torch.distributed.destroy_process_group()
+
+
+def compiled_part(model):
+    model.backbone = torch.compile(model.backbone)
+    return model
+
+
+def fully_sharded(model):
+    from torch.distributed.fsdp import FullyShardedDataParallel
+    return FullyShardedDataParallel(model, device_id=torch.device('cpu'))
+
+
+WRAPPERS = {
+    'none': lambda model: model,
+    'DataParallel': torch.nn.DataParallel,
+    'DistributedDataParallel': torch.nn.parallel.DistributedDataParallel,
+    'MMDistributedDataParallel': MMDistributedDataParallel,
+    'MMSeparateDistributedDataParallel': MMSeparateDistributedDataParallel,
+    'FullyShardedDataParallel': fully_sharded,
+    'tta': lambda model: TTANet(module=model),
+    'tta in ddp': lambda model: MMDistributedDataParallel(TTANet(module=model)),
+    'compile': torch.compile,
+    'compile of a part': compiled_part,
+    'compile in ddp': lambda model: MMDistributedDataParallel(torch.compile(model)),
+    'ddp in compile': lambda model: torch.compile(MMDistributedDataParallel(model)),
+}
+#: Names that a checkpoint may have for one weight.
+FORMS = {
+    'plain': '{}', 'ddp': 'module.{}', 'twice': 'module.module.{}', 'compile': '_orig_mod.{}',
+    'compile in ddp': 'module._orig_mod.{}', 'ddp in compile': '_orig_mod.module.{}',
+}
+
+
+def saved(path, state, **more):
+    torch.save(dict(state_dict=state, **more), path)
+    return str(path)
+
+
+@pytest.mark.parametrize('wrapper', WRAPPERS)
+@pytest.mark.parametrize('form', FORMS)
+def test_every_wrapper_takes_every_form(wrapper, form, process_group, tmp_path):
+    weights = {key: torch.rand_like(value) if value.is_floating_point() else value + 7
+               for key, value in Net().state_dict().items()}
+    path = saved(tmp_path / 'net.pth', {FORMS[form].format(key): value
+                                        for key, value in weights.items()})
+    net = Net()
+    wrapped = WRAPPERS[wrapper](net)
+    check_weights(wrapped, path, exact=True)
+    inputs = torch.rand(5, 2)
+    expected = torch.nn.functional.linear(torch.nn.functional.batch_norm(
+        torch.nn.functional.linear(inputs, weights['backbone.0.weight'],
+                                   weights['backbone.0.bias']),
+        weights['backbone.1.running_mean'], weights['backbone.1.running_var'],
+        weights['backbone.1.weight'], weights['backbone.1.bias']),
+        weights['module.weight'], weights['module.bias'])
+    if wrapper == 'FullyShardedDataParallel':
+        net = wrapped
+    with torch.no_grad():
+        torch.testing.assert_close(net.eval()(inputs), expected)
+
+
+@pytest.mark.parametrize('wrapper', WRAPPERS)
+@pytest.mark.parametrize(('change', 'message'), [
+    (lambda state: state.pop('backbone.0.bias'),
+     r"of 9 weights 1 are missing and 0 have another shape \('backbone.0.bias' is missing\)"),
+    (lambda state: state.update({'module.weight': torch.zeros(2, 3)}),
+     r"of 9 weights 0 are missing and 1 have another shape \('module.weight' has the shape "
+     r'\(2, 3\), not \(1, 3\)\)'),
+], ids=['missing', 'shape'])
+def test_every_wrapper_is_refused_by_the_plain_name(wrapper, change, message, process_group,
+                                                    tmp_path):
+    if wrapper == 'FullyShardedDataParallel':
+        pytest.skip('PyTorch itself stops where weights are missing')
+    state = Net().state_dict()
+    change(state)
+    with pytest.raises(ValueError, match=message):
+        check_weights(WRAPPERS[wrapper](Net()), saved(tmp_path / 'net.pth', state))
+
+
+def test_weights_besides(tmp_path):
+    path = saved(tmp_path / 'net.pth', {**Net().state_dict(), 'neck.weight': torch.zeros(1)})
+    check_weights(Net(), path)
+    with pytest.raises(ValueError, match=r"0 have another shape; it has 1 besides \('neck.weight'"):
+        check_weights(Net(), path, exact=True)
+
+
+def test_averaged_weights_count(tmp_path):
+    """mmengine puts the average where a test looks for the weights, the rest besides."""
+    averaged = ExponentialMovingAverage(Net())
+    path = saved(tmp_path / 'a.pth', Net().state_dict(), ema_state_dict=averaged.state_dict())
+    check_weights(Net(), path, exact=True)
+    check_weights(Net(), saved(tmp_path / 'b.pth', averaged.state_dict()))
+
+
+@pytest.mark.parametrize('content', [[1, 2], torch.zeros(2), dict(state_dict=[1]), 'weights'],
+                         ids=['list', 'tensor', 'list of weights', 'text'])
+def test_no_checkpoint_at_all(content, tmp_path):
+    torch.save(content, tmp_path / 'net.pth')
+    with pytest.raises(ValueError, match='net.pth is no checkpoint: it holds no dict of weights'):
+        check_weights(Net(), str(tmp_path / 'net.pth'))
+
+
+@pytest.mark.parametrize('content', [{}, dict(epoch=3), dict(state_dict={})], ids=str)
+def test_nothing_of_the_model(content, tmp_path):
+    """PyTorch starts the counter of a batch norm anew, which is the ninth."""
+    torch.save(content, tmp_path / 'net.pth')
+    with pytest.raises(ValueError, match='of 9 weights 8 are missing'):
+        check_weights(Net(), str(tmp_path / 'net.pth'))

@@ -1,0 +1,128 @@
+"""Two processes, joined by gloo where there is no GPU, give what one process gives."""
+import os
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS
+
+import mmups.engine  # noqa: F401  allow-lists the training state
+
+pytest.importorskip('mmseg')
+pytestmark = pytest.mark.skipif(not torch.distributed.is_available()
+                                or not torch.distributed.is_gloo_available(), reason='needs gloo')
+
+ROOT = Path(__file__).parents[2]
+CONFIG = ROOT / 'configs/segformer/segformer_mit-b0_dysample_1xb8-600it_digit-scenes-128x128.py'
+QUICK = ['--cfg-options', *(f'{part}_dataloader.{key}' for part in ('train', 'val', 'test')
+                            for key in ('num_workers=0', 'persistent_workers=False'))]
+
+
+def shell(script, *args, cwd, check=True):
+    """Run a shell script of tools/ as a user would."""
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        port = free.getsockname()[1]
+    path = f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}'
+    done = subprocess.run(
+        ['bash', ROOT / 'tools' / script, *map(str, args)], cwd=cwd, capture_output=True,
+        text=True, timeout=500, env=dict(os.environ, OMP_NUM_THREADS='1', PYTHONPATH=str(ROOT),
+                                         PORT=str(port), PATH=path))
+    assert not check or done.returncode == 0, done.stdout[-3000:] + done.stderr[-5000:]
+    return done
+
+
+def metrics(text):
+    """Everything that an evaluation of mmseg prints: the last table and the averages."""
+    *_, table = re.findall(r'(?:^[+|].*\n)+', text, re.M)
+    *_, line = re.findall(r'aAcc: .*?mAcc: [\d.]+', text)
+    return table, line
+
+
+@pytest.fixture(scope='module')
+def checkpoint(tmp_path_factory):
+    """Of the demo's model, untrained, as a wrapped model of long ago would have written it."""
+    torch.manual_seed(0)
+    cfg = Config.fromfile(CONFIG)
+    model = MODELS.build(cfg.model)
+    model.init_weights()
+    path = tmp_path_factory.mktemp('checkpoint') / 'model.pth'
+    torch.save(dict(state_dict={f'module.{key}': value
+                                for key, value in model.state_dict().items()}), path)
+    return path
+
+
+def test_evaluation(checkpoint, scenes, tool, tmp_path):
+    """Each process sees half of the scenes; the numbers are those of all of them."""
+    alone = tool('test.py', CONFIG, checkpoint, '--work-dir', tmp_path / '1', *QUICK, cwd=scenes)
+    both = shell('dist_test.sh', CONFIG, checkpoint, 2, '--work-dir', tmp_path / '2', *QUICK,
+                 cwd=scenes)
+    assert 'Distributed training: True' in both.stdout and 'GPU number: 2' in both.stdout
+    assert metrics(both.stdout) == metrics(alone.stdout)
+
+
+@pytest.mark.slow
+def test_scenes(checkpoint, scenes, tool, tmp_path):
+    """An odd number of scenes, in order, drawn once."""
+    for name, launch in (('1', lambda *args: tool('visualize.py', *args, cwd=scenes)), ('2', (
+            lambda *args: subprocess.run(
+                [sys.executable, '-m', 'torch.distributed.run', '--standalone',
+                 '--nproc_per_node=2', ROOT / 'tools/visualize.py', *args, '--launcher', 'pytorch'],
+                cwd=scenes, check=True, capture_output=True, text=True,
+                env=dict(os.environ, OMP_NUM_THREADS='1', PYTHONPATH=str(ROOT)))))):
+        done = launch(CONFIG, checkpoint, '--num', '3', '--work-dir', str(tmp_path),
+                      '--out', str(tmp_path / f'{name}.png'), *QUICK)
+        assert done.stdout.count('3 scenes drawn in') == 1
+    assert (tmp_path / '1.png').read_bytes() == (tmp_path / '2.png').read_bytes()
+
+
+@pytest.mark.slow
+def test_training(scenes, tool, tmp_path):
+    """A checkpoint of two processes is one that each command reads, in one process or two."""
+    options = [*QUICK, 'train_cfg.max_iters=2', 'train_cfg.val_interval=2',
+               'param_scheduler.total_steps=2', 'default_hooks.checkpoint.interval=2',
+               'train_dataloader.batch_size=2', 'model.decode_head.norm_cfg.type=SyncBN']
+    shell('dist_train.sh', CONFIG, 2, '--seed', 1, '--work-dir', tmp_path, *options, cwd=scenes)
+    path = tmp_path / 'iter_2.pth'
+    alone = tool('test.py', CONFIG, path, '--work-dir', tmp_path / '1', *QUICK, cwd=scenes)
+    both = shell('dist_test.sh', CONFIG, path, 2, '--work-dir', tmp_path / '2', *QUICK, cwd=scenes)
+    assert metrics(both.stdout) == metrics(alone.stdout)
+    resumed = shell('dist_train.sh', CONFIG, 2, '--resume', '--work-dir', tmp_path, *options,
+                    'train_cfg.max_iters=3', cwd=scenes)
+    assert f'Load checkpoint from {path}' in resumed.stdout
+
+
+@pytest.mark.slow
+def test_another_checkpoint_is_refused(scenes, tmp_path):
+    torch.save(dict(state_dict={'weight': torch.zeros(2)}), tmp_path / 'other.pth')
+    done = shell('dist_test.sh', CONFIG, tmp_path / 'other.pth', 2, '--work-dir', tmp_path,
+                 *QUICK, cwd=scenes, check=False)
+    assert done.returncode != 0
+    assert f"test.py: {tmp_path}/other.pth is no checkpoint of this config's model" in done.stderr
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='with a GPU, the launchers are mmengine\'s')
+@pytest.mark.parametrize('launcher', ['slurm', 'mpi'])
+def test_launchers_that_need_gpus(launcher, checkpoint, scenes, tool, tmp_path):
+    done = tool('test.py', CONFIG, checkpoint, '--work-dir', tmp_path, '--launcher', launcher,
+                cwd=scenes, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(f'test.py: --launcher {launcher} needs GPUs; ')
+
+
+@pytest.mark.parametrize(('script', 'words'), [
+    ('dist_train.sh', 'CONFIG GPUS'), ('dist_test.sh', 'CONFIG CHECKPOINT GPUS'),
+    ('slurm_train.sh', 'PARTITION JOB_NAME CONFIG WORK_DIR'),
+    ('slurm_test.sh', 'PARTITION JOB_NAME CONFIG CHECKPOINT')])
+def test_usage(script, words, tmp_path):
+    """Asked for, and where arguments lack, every number of them."""
+    helped = shell(script, '--help', cwd=tmp_path)
+    assert f'tools/{script} {words} [arguments of tools/' in helped.stdout
+    for count in range(len(words.split())):
+        done = shell(script, *'abc'[:count], cwd=tmp_path, check=False)
+        assert done.returncode == 2 and done.stderr == helped.stdout
