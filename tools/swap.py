@@ -5,10 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
-
-from mmups.engine.child_config import child_config
-from mmups.engine.cli import read_config
+from mmups.engine.child_config import base_of, child_config, files_of, write_config
+from mmups.engine.cli import KeyValues, one_line_errors, read_config
 from mmups.models import registered_upsamplers
 from mmups.swap import choose, list_sites, swap_upsampler
 
@@ -23,7 +21,7 @@ def parse_args():
                         'mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py')
     parser.add_argument('upsampler', nargs='?', help='a type such as DySample, or a preset of '
                         'configs/_base_/upsamplers such as dysample-s-plus')
-    parser.add_argument('--upsampler-options', nargs='+', action=DictAction, default={},
+    parser.add_argument('--upsampler-options', nargs='+', action=KeyValues, default={},
                         metavar='KEY=VALUE', help='arguments of the upsampler, e.g. groups=8')
     parser.add_argument('--sites', nargs='+', default=['default'], metavar='SITE',
                         help='default, all (with the optional ones), or sites as they are listed')
@@ -39,15 +37,18 @@ def parse_args():
         parser.error('--train needs an UPSAMPLER and a config that is written')
     if args.out is None and args.upsampler:
         stem = Path(args.config.split('::')[-1]).stem
-        args.out = Path(f'{stem}_{args.upsampler.lower()}.py')
+        preset = Path(args.upsampler.split('::')[-1])
+        name = preset.stem if preset.suffix == '.py' else preset.name
+        args.out = Path(f'{stem}_{name.lower()}.py')
     return args, rest
 
 
 def upsampler_of(args):
     """The upsampler's config from the command line."""
     fragment = PRESETS / f'{args.upsampler}.py'
-    if fragment.is_file():
-        cfg = Config.fromfile(fragment).upsampler.to_dict()
+    if '::' in args.upsampler or fragment.is_file():
+        name = args.upsampler if '::' in args.upsampler else str(fragment)
+        cfg = read_config(name).upsampler.to_dict()
     elif '.' in args.upsampler or args.upsampler in registered_upsamplers():
         cfg = dict(type=args.upsampler)
     else:
@@ -70,11 +71,24 @@ def table(sites, chosen=None):
     return ['  '.join(map(str.ljust, row[:-1], widths)) + f'  {row[-1]}' for row in rows]
 
 
-def write(args, text):
-    if args.out.exists() and not args.force:
+def check_out(args):
+    """Refuse a place for the new config before anything is computed.
+
+    Raises:
+        ValueError: It is no place for a config, or the new config would inherit itself.
+        FileExistsError: Something is there, and ``--force`` is not given.
+    """
+    if args.out.is_dir() or args.out.suffix != '.py':
+        raise ValueError(f'--out is the file to write, NAME.py; got {str(args.out)!r}'
+                         + (', a folder' if args.out.is_dir() else ''))
+    if not args.out.exists():
+        return
+    for file in files_of(lambda: read_config(args.config)):
+        if os.path.exists(file) and os.path.samefile(file, args.out):
+            raise ValueError(f'{args.out} is what the new config inherits, or a part of it, and '
+                             'cannot be overwritten; --out names another file')
+    if not args.force and not args.dry_run:
         raise FileExistsError(f'{args.out} exists; --force overwrites it, --out names another')
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(text, encoding='utf-8')
 
 
 def swap(args):
@@ -84,26 +98,23 @@ def swap(args):
         sites = list_sites(cfg)
         print('\n'.join(table(sites)) if sites else 'mmups knows no class in this model')
         return
+    check_out(args)
+    base = base_of(args.config, cfg, args.out)
     upsampler = upsampler_of(args)
     wanted = args.sites[0] if args.sites in (['default'], ['all']) else args.sites
     swapped = swap_upsampler(cfg, upsampler, wanted)
     sites = list_sites(cfg, upsampler)
-    base = args.config
-    if '::' not in base:
-        base = Path(os.path.relpath(base, args.out.resolve().parent)).as_posix()
     text = child_config(base, cfg, swapped)
     if not args.dry_run:
-        write(args, text)
+        write_config(args.out, text, swapped)
     print('\n'.join(table(sites, choose(sites, wanted))))
     print(f'\n{text}' if args.dry_run else f'\n{args.out} written')
 
 
 def main():
     args, rest = parse_args()
-    try:
+    with one_line_errors():
         swap(args)
-    except (OSError, TypeError, ValueError) as error:
-        sys.exit(f'{Path(__file__).name}: {error}')
     if args.train:
         train = Path(__file__).with_name('train.py')
         sys.exit(subprocess.call([sys.executable, train, args.out, *rest]))
