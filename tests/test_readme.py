@@ -1,14 +1,22 @@
-"""The README cannot drift from the package."""
+"""README, docs/, CONTRIBUTING.md and CITATION.cff cannot drift from the package."""
 import re
 from pathlib import Path
 
 import pytest
+import torch
+import yaml
 from mmengine.config import Config
 
+from mmups import __version__
 from mmups.models import build_upsampler, registered_upsamplers
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / 'README.md').read_text(encoding='utf-8')
+PAGES = sorted([*ROOT.glob('*.md'), *ROOT.glob('docs/*.md')])
+
+
+def blocks(text, language):
+    return re.findall(rf'```{language}\n(.*?)```', text, re.S)
 
 
 def table_rows():
@@ -38,10 +46,49 @@ def test_table_row(name):
     assert int(parameters.replace(',', '')) == sum(p.numel() for p in module.parameters())
 
 
-def test_files_and_configs_named_exist():
-    """Every path of the repository that the README names is there."""
-    for name in re.findall(r'(?:configs|tools|docs)/[\w./-]+\.(?:py|sh|md|png|jpg)', README):
-        assert (ROOT / name).exists(), name
+@pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
+def test_what_a_page_names_exists(page):
+    """Its paths, its links and the anchors in them, its targets of make."""
+    text = page.read_text(encoding='utf-8')
+    for name in re.findall(r'(?<![\w/.])(?:configs|tools|docs|mmups|tests|requirements)/[\w./-]+'
+                           r'\.(?:py|sh|md|png|txt|yml)\b', text):
+        assert (ROOT / name).exists() or 'CONFIG' in name, name
+    for link in re.findall(r'\]\((?!http)([^)]+)\)', text):
+        path, _, anchor = link.partition('#')
+        target = page.parent / path if path else page
+        assert target.exists(), link
+        assert not anchor or re.search(rf'^#+ {anchor}$', target.read_text(encoding='utf-8'),
+                                       re.M | re.I), link
+    makefile = (ROOT / 'Makefile').read_text(encoding='utf-8')
+    code = '\n'.join([*re.findall(r'`[^`\n]+`', text), *blocks(text, 'bash')])
+    for target in re.findall(r'^`?make ([a-z][\w-]*)', code, re.M):
+        assert re.search(rf'^{target}:', makefile, re.M), target
+
+
+def test_examples_in_pytorch():
+    """The first blocks, word for word; their comments say the shapes."""
+    examples = [block for block in blocks(README, 'python') if re.search(r'# \(1, 64', block)]
+    assert len(examples) == 2 and len(examples[0].splitlines()) == 3
+    for block in examples:
+        namespace = {}
+        exec(block, namespace)
+        shape = re.search(r'# \(([\d, ]+)\)', block).group(1)
+        assert namespace['y'].shape == tuple(map(int, shape.split(',')))
+
+
+def test_citation():
+    """Valid as far as CFF 1.2.0 requires, of this version, with the papers of the README."""
+    citation = yaml.safe_load((ROOT / 'CITATION.cff').read_text(encoding='utf-8'))
+    assert citation['version'] == __version__
+    assert citation['cff-version'] == '1.2.0'
+    assert citation['license'] == 'Apache-2.0'
+    assert citation['message'] and citation['title'] and citation['authors']
+    papers = {paper['title']: str(paper['year']) for paper in citation['references']}
+    assert papers == dict(zip(re.findall(r'^  title={(.*)},', README, re.M),
+                              re.findall(r'^  year={(.*)}', README, re.M)))
+    for paper in citation['references']:
+        assert paper['type'] == 'conference-paper'
+        assert all(author.keys() == {'family-names', 'given-names'} for author in paper['authors'])
 
 
 def test_four_line_config_builds(tmp_path):
@@ -49,7 +96,7 @@ def test_four_line_config_builds(tmp_path):
     pytest.importorskip('mmdet')
     from mmdet.registry import MODELS
     from mmengine.registry import init_default_scope
-    block = next(b for b in re.findall(r'```python\n(.*?)```', README, re.S) if '_base_' in b)
+    block = next(b for b in blocks(README, 'python') if '_base_' in b)
     assert len([line for line in block.splitlines() if line and not line.startswith('#')]) <= 4
     path = tmp_path / 'config.py'
     path.write_text(block)
@@ -60,15 +107,14 @@ def test_four_line_config_builds(tmp_path):
 
 
 def test_config_with_a_preset_is_the_shipped_one():
-    block = next(b for b in re.findall(r'```python\n(.*?)```', README, re.S)
+    block = next(b for b in blocks(README, 'python')
                  if 'upsampler=_base_.upsampler' in b)
     path = ROOT / 'configs/segformer/segformer_mit-b1_dysample_8xb2-160k_ade20k-512x512.py'
     assert re.sub(r'\s', '', block) == re.sub(r'\s', '', path.read_text())
 
 
 def test_example_for_another_project():
-    torch = pytest.importorskip('torch')
-    block = next(b for b in re.findall(r'```python\n(.*?)```', README, re.S)
+    block = next(b for b in blocks(README, 'python')
                  if 'from mmengine.registry import MODELS' in b)
     namespace = dict(x=torch.randn(1, 256, 22, 32))
     exec(block, namespace)
@@ -77,8 +123,7 @@ def test_example_for_another_project():
 
 def test_own_upsampler_example():
     """The README's example of an upsampler of one's own runs and keeps the contract."""
-    torch = pytest.importorskip('torch')
-    block = next(b for b in re.findall(r'```python\n(.*?)```', README, re.S)
+    block = next(b for b in blocks(README, 'python')
                  if 'BaseUpsampler' in b)
     namespace = {}
     exec(block, namespace)

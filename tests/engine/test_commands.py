@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 pytest.importorskip('mmdet')
 pytest.importorskip('mmseg')
@@ -70,6 +71,9 @@ def test_trains(line, run, tmp_path):
         if '--out' in line:
             swapped = tmp_path / re.search(r'--out (\S+)', line).group(1)
             assert re.search(r"upsampler=dict\(.*type='(DySample|FADE)'", swapped.read_text(), re.S)
+        if 'published_keys' in line:
+            published, = tmp_path.glob('work_dirs/published/*-????????.pth')
+            assert set(torch.load(published)) == {'meta', 'state_dict'}
     else:
         done = run(line)
         assert done.returncode != 0

@@ -1,4 +1,4 @@
-"""mmups by the README's commands for mim, word for word, installed as a wheel and in place.
+"""mim with mmups by the commands of docs/install.md, word for word, as a wheel and in place.
 
 Each installation is an environment of its own that sees the packages of this one. Trainings are
 cut short by options behind the command.
@@ -21,7 +21,8 @@ pytest.importorskip('mmseg')
 pytest.importorskip('mim', reason='needs openmim')
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = re.findall('^mim (.*)', (ROOT / 'README.md').read_text(encoding='utf-8'), re.M)
+COMMANDS = re.findall('^mim (.*)', (ROOT / 'docs/install.md').read_text(encoding='utf-8'),
+                      re.M)
 NAME = 'segformer_mit-b0_dysample_1xb8-600it_digit-scenes-128x128'
 SHORT = ['--cfg-options', 'train_cfg.max_iters=2', 'train_cfg.val_interval=2',
          'train_dataloader.batch_size=2', 'default_hooks.checkpoint.interval=2',
@@ -77,16 +78,25 @@ def test_package_holds_what_mim_looks_for(environment):
 
 @pytest.fixture
 def folder(scenes, tmp_path):
-    """Where the README's commands can be run."""
+    """Where the commands can be run."""
     (tmp_path / 'data').symlink_to(scenes / 'data')
     (tmp_path / 'configs').symlink_to(ROOT / 'configs')
     return tmp_path
 
 
 def command(start):
-    """The README's command with this start, as words."""
+    """The page's command with this start, as words."""
     line, = (line for line in COMMANDS if line.startswith(start))
     return shlex.split(line)
+
+
+def is_fork(host):
+    """Whether a host comes from the fork, whose distributions have other names."""
+    try:
+        distribution(dict(mmseg='mmsegmentation', mmdet='mmdet')[host])
+    except PackageNotFoundError:
+        return True
+    return False
 
 
 def test_search(environment, folder):
@@ -94,24 +104,27 @@ def test_search(environment, folder):
 
 
 def test_train_and_test(environment, folder):
-    """A config of the package by its name alone."""
+    """A config of the package by its name alone; then mmseg's script, which draws."""
     assert not set(os.listdir(folder)) & {'mmups', 'tools'}
     printed = environment.mim(*command('train mmups'), *SHORT, cwd=folder)
     assert 'Training finished successfully' in printed
-    test = command('test')
+    test = command('test mmups')
     checkpoint = folder / test[test.index('--checkpoint') + 1]
     (checkpoint.parent / 'iter_2.pth').rename(checkpoint)
     printed = environment.mim(*test, cwd=folder)
     assert 'mIoU' in printed and 'Testing finished successfully' in printed
+    if is_fork('mmseg'):
+        return
+    printed = environment.mim(*command('test mmseg'), cwd=folder)
+    assert 'mIoU' in printed and 'Testing finished successfully' in printed
+    assert list((folder / 'pictures').rglob('*.png'))
 
 
 @pytest.mark.parametrize('host', ['mmseg', 'mmdet'])
 def test_train_with_the_hosts_scripts(environment, host, folder):
     """The script is mmseg's or mmdet's own, the config one of mmups by its path."""
     words = command(f'train {host}')
-    try:
-        distribution(dict(mmseg='mmsegmentation', mmdet='mmdet')[host])
-    except PackageNotFoundError:  # the fork, whose distributions have other names
+    if is_fork(host):
         if host == 'mmseg':
             pytest.skip("the fork's mmengine finds no config mmseg::X, unless mmups tells it where")
         words[1] = 'onedl-mmdetection'
