@@ -28,7 +28,6 @@ def predict_segmentations(runner: Runner, count: int) -> tuple[Optional[list[Sce
     Raises:
         ValueError: The samples have no predicted or no true semantic map.
     """
-    import mmcv  # mmseg, whose samples these are, brought it
     runner.load_or_resume()
     runner.model.eval()
     loader = runner.build_dataloader(runner.cfg.test_dataloader)
@@ -39,6 +38,7 @@ def predict_segmentations(runner: Runner, count: int) -> tuple[Optional[list[Sce
 
 
 def _scenes(runner: Runner, loader: DataLoader) -> Iterator[Scene]:
+    import mmcv  # mmseg, whose samples these are, brought it
     for batch in loader:
         for sample in runner.model.test_step(batch):
             if 'pred_sem_seg' not in sample or 'gt_sem_seg' not in sample:
