@@ -1,17 +1,13 @@
-"""Reassembly against a loop over output pixels, and against mmcv's recorded tensors."""
-import os
+"""Reassembly against a loop over output pixels."""
 import sys
 from importlib import import_module
-from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
 from mmups.ops import pixel_unshuffle, reassemble
 
 reassemble_module = import_module('mmups.ops.reassemble')  # mmups.ops has the function
-GOLDEN = Path(os.environ.get('MMUPS_GOLDEN', Path(__file__).parents[3] / 'shared/golden'))
 
 
 def naive(x, kernels, kernel_size, groups, scale):
@@ -51,24 +47,6 @@ def test_equals_naive_loop(kernel_size, groups, scale):
         torch.testing.assert_close(got, want, rtol=0, atol=1e-12)
 
 
-def golden(name, *shape):
-    path = GOLDEN / 'mmcv_carafe' / f'carafe_{name}.bin'
-    return torch.from_numpy(np.fromfile(path, np.float32).reshape(shape))
-
-
-@pytest.mark.skipif(not GOLDEN.is_dir(), reason='the recorded tensors of mmcv are not at hand; '
-                    'set MMUPS_GOLDEN to their folder')
-def test_equals_mmcv():
-    """Kernel 5, 4 groups, scale 2; upstream gradient of ones."""
-    x = golden('feat', 2, 64, 3, 3).requires_grad_()
-    kernels = golden('mask', 2, 100, 6, 6).requires_grad_()
-    out = reassemble(x, pixel_unshuffle(kernels, 2), 5, groups=4)
-    out.sum().backward()
-    torch.testing.assert_close(out, golden('output', 2, 64, 6, 6), rtol=0, atol=1e-6)
-    torch.testing.assert_close(x.grad, golden('feat_grad', 2, 64, 3, 3), rtol=0, atol=1e-5)
-    torch.testing.assert_close(kernels.grad, golden('mask_grad', 2, 100, 6, 6), rtol=0, atol=1e-5)
-
-
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
 @pytest.mark.parametrize('groups', [1, 4])
@@ -96,29 +74,30 @@ def test_half_precision_sums_in_float32():
 
 
 def test_no_copy_of_the_windows():
-    """Peak memory of forward and backward stays below a few fine maps, far below K*K of them."""
+    """What is kept for the backward pass: each map once, and not K*K copies of one."""
     x = torch.randn(1, 64, 32, 32, requires_grad=True)
     kernels = torch.randn(1, 100, 32, 32, requires_grad=True)
-    sizes = []
-    with torch.autograd.graph.saved_tensors_hooks(
-            lambda t: sizes.append((t.untyped_storage().data_ptr(), t.untyped_storage().nbytes()))
-            or t, lambda t: t):
+    sizes = {}
+
+    def keep(tensor):
+        storage = tensor.untyped_storage()
+        sizes[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         out = reassemble(x, kernels, 5)
-    saved = sum(dict(sizes).values())
-    assert saved < 2 * out.nbytes
-    out.sum().backward()
+    assert x.nbytes + kernels.nbytes <= sum(sizes.values()) < 2 * out.nbytes
 
 
 def test_mmcvs_operator_is_left_alone_under_transforms(monkeypatch):
     """It has no rules for torch.func; ours is made of PyTorch's operators."""
-    module = sys.modules[reassemble.__module__]
     calls = []
 
     def operator(x, kernels, kernel_size, groups, scale_factor):
         calls.append(kernels.shape)
         return torch.zeros(*x.shape[:2], *kernels.shape[2:])
 
-    monkeypatch.setattr(module, '_mmcv_carafe', lambda: operator)
+    monkeypatch.setattr(reassemble_module, '_mmcv_carafe', lambda: operator)
     x, kernels = torch.randn(1, 4, 3, 5), torch.randn(1, 100, 3, 5)
     expected = reassemble(x, kernels, 5)
     monkeypatch.setattr(torch.Tensor, 'is_cuda', True, raising=False)
