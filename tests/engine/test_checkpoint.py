@@ -4,10 +4,12 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from pickle import UnpicklingError
 
+import numpy as np
 import pytest
 import torch
-from mmengine.logging import MessageHub
+from mmengine.logging import HistoryBuffer, MessageHub
 from mmengine.model import (
     BaseModel,
     BaseTTAModel,
@@ -17,6 +19,7 @@ from mmengine.model import (
 )
 from mmengine.registry import PARAM_SCHEDULERS
 
+import mmups.engine  # noqa: F401  allow-lists the training state
 from mmups.engine.checkpoint import check_weights
 
 ROOT = Path(__file__).parents[2]
@@ -54,6 +57,7 @@ def test_schedules_round_trip(name, tmp_path):
     schedule = PARAM_SCHEDULERS.build(dict(SCHEDULES[name], type=name, optimizer=optimizer))
     torch.save(schedule.state_dict(), tmp_path / 'schedule.pth')
     state = torch.load(tmp_path / 'schedule.pth', weights_only=True)
+    assert state and state == schedule.state_dict()
     schedule.load_state_dict(state)
 
 
@@ -75,21 +79,104 @@ def test_publishing_example(tmp_path, monkeypatch):
 class Harmful:
 
     def __reduce__(self):
-        return os.system, ('echo harm',)
+        return os.mkdir, ('harm', )
 
 
 class Reaches:
     """Uses the one thing that ``getattr`` was replaced by."""
 
+    def __init__(self, owner, name):
+        self.found = owner, name
+
     def __reduce__(self):
-        return getattr, (torch.nn.Module, 'forward')
+        return getattr, self.found
 
 
-@pytest.mark.parametrize('content', [Harmful(), Reaches()])
-def test_code_is_refused(content, tmp_path):
-    torch.save(dict(state_dict={}, evil=content), tmp_path / 'evil.pth')
-    with pytest.raises(Exception, match='nsupported|not fetch|weights_only'):
-        torch.load(tmp_path / 'evil.pth', weights_only=True)
+@pytest.mark.parametrize('content, message', [
+    (Harmful(), 'mkdir'),
+    (Reaches(np.ndarray, 'tofile'), "may not fetch 'tofile' of .*ndarray|getattr"),
+    (Reaches(HistoryBuffer, '__init__'), "may not fetch '__init__' of .*HistoryBuffer|getattr"),
+], ids=['call', 'another class', 'another function'])
+def test_code_is_refused(content, message, tmp_path, monkeypatch):
+    """PyTorch before 2.6 fetches nothing at all, in its own words."""
+    monkeypatch.chdir(tmp_path)
+    torch.save(dict(state_dict={}, evil=content), 'evil.pth')
+    with pytest.raises((UnpicklingError, ValueError), match=message):
+        torch.load('evil.pth', weights_only=True)
+    assert not Path('harm').exists()
+
+
+def net():
+    return torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.BatchNorm1d(3))
+
+
+@pytest.fixture
+def check(tmp_path):
+    """``check(net, state)``: what ``check_weights`` does with a file of these weights."""
+
+    def run(model, state):
+        torch.save(dict(state_dict=state), tmp_path / 'weights.pth')
+        check_weights(model, str(tmp_path / 'weights.pth'))
+
+    return run
+
+
+def test_weights_of_the_model_are_taken(check):
+    """Those that it has besides do not matter."""
+    model, trained = net(), net()
+    trained(torch.randn(4, 2))  # moves the statistics of the norm
+    check(model, dict(trained.state_dict(), more=torch.zeros(1)))
+    for key, value in trained.state_dict().items():
+        assert torch.equal(model.state_dict()[key], value), key
+
+
+@pytest.mark.parametrize('key, shape', [
+    ('0.weight', (3, 4)), ('0.weight', (2, 3)), ('0.weight', (3, 2, 1)), ('0.bias', (1, )),
+    ('0.bias', ()), ('1.running_mean', (5, )), ('1.num_batches_tracked', (1, ))], ids=str)
+def test_weight_of_another_shape_is_refused(check, key, shape):
+    """Of a parameter or a buffer; it would broadcast, or be left out by a host without a word."""
+    model = net()
+    own = tuple(model.state_dict()[key].shape)
+    state = dict(net().state_dict(), **{key: torch.zeros(shape)})
+    with pytest.raises(ValueError) as error:
+        check(model, state)
+    message = str(error.value)
+    assert 'weights.pth' in message and '0 are missing and 1 have another shape' in message
+    assert f'{key!r} has the shape {shape}, not {own}' in message
+
+
+@pytest.mark.parametrize('gone', ['0.weight', '1.bias', '1.running_var'])
+def test_missing_weight_is_refused(check, gone):
+    state = {key: value for key, value in net().state_dict().items() if key != gone}
+    with pytest.raises(ValueError, match='of 7 weights 1 are missing and 0 have another shape'
+                                         f' .*{gone!r} is missing'):
+        check(net(), state)
+
+
+def test_missing_and_misshapen_weights_are_counted_apart(check):
+    state = dict(net().state_dict(), **{'0.bias': torch.zeros(9), '1.bias': torch.zeros(9)})
+    del state['0.weight']
+    with pytest.raises(ValueError, match='of 7 weights 1 are missing and 2 have another shape'):
+        check(net(), state)
+
+
+def test_weights_of_a_parallel_training_are_taken(check):
+    """Their names begin with ``module.``."""
+    model, trained = net(), net()
+    check(model, {f'module.{key}': value for key, value in trained.state_dict().items()})
+    assert torch.equal(model[0].weight, trained[0].weight)
+
+
+def test_bare_state_dict_is_taken(tmp_path):
+    model, trained = net(), net()
+    torch.save(trained.state_dict(), tmp_path / 'bare.pth')
+    check_weights(model, str(tmp_path / 'bare.pth'))
+    assert torch.equal(model[0].weight, trained[0].weight)
+
+
+def test_absent_checkpoint(tmp_path):
+    with pytest.raises(FileNotFoundError, match='none.pth'):
+        check_weights(net(), str(tmp_path / 'none.pth'))
 
 
 def test_a_type_of_mmups_is_enough(tmp_path):
