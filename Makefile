@@ -41,7 +41,7 @@ DATA    := data/digit_scenes
 # Threads that wait sleep: on a busy machine, or beside data loaders, spinning costs more than waking.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo test test-slow test-onedl lint setup setup-light light mmcv-dry-run data lock help clean
+.PHONY: demo test test-quick test-slow test-onedl mutation lint setup setup-light light mmcv-dry-run data lock help clean
 .DELETE_ON_ERROR:
 .NOTPARALLEL:  # the steps share one environment
 
@@ -79,6 +79,14 @@ $(DATA)/manifest.json: | setup-light
 
 test: setup lint  ## Lint and the default tests
 	$(BIN)/python -m pytest -n $(JOBS)
+
+test-quick: setup  ## What to run all the time: about a minute; the list is tests/quick.txt
+	$(BIN)/python -m pytest -n $(JOBS) @tests/quick.txt
+
+MODULES ?=
+mutation: setup  ## How many small faults the tests notice: SAMPLE=200 SEED=0 MODULES=mmups/ops
+	$(PIP) install -q -r requirements/mutation.txt
+	$(BIN)/python tests/mutation.py $(MODULES) --jobs $(JOBS) $(if $(SAMPLE),--sample $(SAMPLE)) --seed $(or $(SEED),0)
 
 test-slow: setup  ## The tests that take minutes each
 	$(BIN)/python -m pytest -m slow

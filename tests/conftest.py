@@ -1,5 +1,6 @@
-"""What all tests share: one thread, a fixed seed, an oracle of bilinear sampling."""
+"""What all tests share: names, one thread, a fixed seed, an oracle of bilinear sampling."""
 import math
+import re
 
 import pytest
 import torch
@@ -7,6 +8,22 @@ import torch
 import mmups.engine  # noqa: F401  finds the hosts' configs, whatever brought the hosts
 
 torch.set_num_threads(1)
+
+
+def pytest_make_parametrize_id(val):
+    """A config is called by its type and its arguments, so that ``-k CARAFE`` finds it."""
+    if isinstance(val, dict) and 'type' in val:
+        name = getattr(val['type'], '__name__', val['type'])
+        return '-'.join([str(name), *(f'{key}={value}' for key, value in val.items()
+                                      if key != 'type')])
+    return None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """``-k PixelShuffle`` finds the preset ``pixel-shuffle`` and ``test_pixel_shuffle_...``, too."""
+    for item in items:
+        item.extra_keyword_matches.add(re.sub('[-_]', '', item.name))
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +39,7 @@ def bilinear_at():
     def value(maps, row, column):
         h, w = maps.shape[-2:]
         row, column = row.clamp(0, h - 1), column.clamp(0, w - 1)
-        top, left = math.floor(row), math.floor(column)
+        top, left = math.floor(row.item()), math.floor(column.item())
         below, right = min(top + 1, h - 1), min(left + 1, w - 1)
         v, u = row - top, column - left
         return ((1 - v) * ((1 - u) * maps[..., top, left] + u * maps[..., top, right])

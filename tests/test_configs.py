@@ -379,7 +379,7 @@ def light(path):
     return pytest.param(path, marks=[] if fast else [pytest.mark.slow], id=path.stem)
 
 
-@pytest.mark.parametrize('path', map(light, PAPER_CONFIGS))
+@pytest.mark.parametrize('path', list(map(light, PAPER_CONFIGS)))
 def test_trains_and_predicts(path):
     """Finite losses; the upsamplers start as their paper says; every parameter that is to learn
     has a gradient; one prediction."""

@@ -60,6 +60,7 @@ def test_sample(name):
                 for run, entry in result['runs'].items() if entry['status'] not in (
                     'ok', 'nothing to swap')}
     assert failures == {}
+    assert result['runs']['DySample']['status'] == 'ok' and result['runs']['DySample']['swapped']
 
 
 def test_same_model_same_key():

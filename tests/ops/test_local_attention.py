@@ -42,7 +42,7 @@ def check(out, expected, inputs):
 def bilinear(x, row, column):
     """Value of x (C, h, w) at a point in pixel indices; corners outside count as zero."""
     _, h, w = x.shape
-    top, left = math.floor(row), math.floor(column)
+    top, left = math.floor(row.item()), math.floor(column.item())
     value = x.new_zeros(x.shape[0])
     for i in (top, top + 1):
         for j in (left, left + 1):
