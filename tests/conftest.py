@@ -21,7 +21,7 @@ def pytest_make_parametrize_id(val):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """``-k PixelShuffle`` finds the preset ``pixel-shuffle`` and ``test_pixel_shuffle_...``, too."""
+    """``-k PixelShuffle`` finds ``pixel-shuffle`` and ``pixel_shuffle``, too."""
     for item in items:
         item.extra_keyword_matches.add(re.sub('[-_]', '', item.name))
 

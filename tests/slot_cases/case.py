@@ -98,8 +98,10 @@ class SlotCase:
         return make(size or self.size, rounding)
 
     def run(self, module: nn.Module, maps: list[Tensor]) -> list[Tensor]:
-        """The slot's outputs as a flat list."""
-        return list(flatten(self.call(module, maps)))
+        """The slot's outputs as a flat list, which is never empty."""
+        outs = list(flatten(self.call(module, maps)))
+        assert outs
+        return outs
 
 
 def initial(module):

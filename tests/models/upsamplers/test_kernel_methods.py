@@ -248,6 +248,46 @@ def test_sapa_formula(variant, guide_channels, scale):
 
 
 @pytest.mark.parametrize('high_offset', [True, False])
+@pytest.mark.parametrize('points, groups, scale', [(2, 1, 2), (3, 2, 2), (1, 4, 3)])
+@torch.no_grad()
+def test_sapa_deform_formula(points, groups, scale, high_offset):
+    """Pixel by pixel: points around the coarse pixel's centre, zero outside the map, x before y;
+    one softmax over the points of a group."""
+    dim, (h, w) = 2, (3, 2)
+    up = double(dict(type='SAPADeform', num_points=points, groups=groups, embedding_dim=dim,
+                     high_offset=high_offset), in_channels=8, guide_channels=6, std=0.8,
+                scale_factor=scale)
+    x, guide = maps(8, 6, h, w, scale)
+    query, key, offset = (conv1x1(*pair) for pair in (
+        (guide, up.q), (x, up.k), (x, up.offset)))
+    offset = F.pixel_shuffle(offset, scale) if high_offset else nearest(offset, scale)
+
+    def at(plane, row, column):
+        """Bilinear value of (C, h, w)."""
+        value = 0
+        for i in range(h):
+            for j in range(w):
+                share = max(0, 1 - abs(row - i)) * max(0, 1 - abs(column - j))
+                value = value + share * plane[:, i, j]
+        return value
+
+    expected = torch.empty(2, 8, scale * h, scale * w, dtype=torch.float64)
+    for n in range(2):
+        for g in range(groups):
+            keys, values = (y[n].chunk(groups)[g] for y in (key, x))
+            for i in range(scale * h):
+                for j in range(scale * w):
+                    moves = offset[n].chunk(groups)[g][:, i, j].reshape(points, 2).tolist()
+                    places = [(i // scale + dy, j // scale + dx) for dx, dy in moves]
+                    logits = torch.stack([query[n].chunk(groups)[g][:, i, j] @ at(keys, *place)
+                                          for place in places])
+                    expected[n].chunk(groups)[g][:, i, j] = sum(
+                        weight * at(values, *place)
+                        for weight, place in zip(logits.softmax(0), places))
+    torch.testing.assert_close(up(x, guide), expected, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize('high_offset', [True, False])
 def test_sapa_deform_with_zero_offsets_is_nearest(high_offset):
     """All points on the centre of the coarse pixel: whatever their weights, its value."""
     up = double(dict(type='SAPADeform', high_offset=high_offset))
@@ -257,13 +297,13 @@ def test_sapa_deform_with_zero_offsets_is_nearest(high_offset):
     torch.testing.assert_close(up(x, guide), nearest(x), rtol=0, atol=1e-12)
 
 
-def test_constant_map_at_the_border():
+@pytest.mark.parametrize('name', ['CARAFE', 'SAPA'])
+def test_constant_map_at_the_border(name):
     """Mass that the zero border takes: the published code's 0.36 in the corner, 0.60 at edges."""
     ones = torch.ones(1, 256, 12, 12)
-    for cfg in (dict(type='CARAFE'), dict(type='SAPA')):
-        out = build(cfg)(ones, torch.zeros(1, 256, 24, 24))[0, 0]
-        torch.testing.assert_close(out[[0, 0, 12], [0, 12, 12]], torch.tensor([0.36, 0.6, 1.0]),
-                                   rtol=0, atol=0.02)
+    out = build(dict(type=name))(ones, torch.zeros(1, 256, 24, 24))[0, 0]
+    torch.testing.assert_close(out[[0, 0, 12], [0, 12, 12]], torch.tensor([0.36, 0.6, 1.0]),
+                               rtol=0, atol=0.02)
 
 
 @pytest.mark.parametrize('cfg, in_channels, guide_channels, message', [

@@ -1,0 +1,33 @@
+"""Operators make what they need on the device of their maps; ``meta`` is one, without a GPU."""
+import pytest
+import torch
+
+from mmups import ops
+
+N, C, H, W = 2, 8, 3, 4
+
+
+def maps(channels, scale=1):
+    return torch.empty(N, channels, scale * H, scale * W, device='meta')
+
+
+CALLS = {
+    'deform_attend': lambda: ops.deform_attend(
+        torch.empty(N, 2, 3, 2 * H, 2 * W, device='meta'), maps(C), maps(12, 2)),
+    'deform_query_key': lambda: ops.deform_query_key(maps(C, 2), maps(C), maps(12, 2), 2),
+    'fit_size': lambda: ops.fit_size(maps(C), (2 * H, 2 * W)),
+    'pixel_shuffle': lambda: ops.pixel_shuffle(maps(C), 2),
+    'pixel_unshuffle': lambda: ops.pixel_unshuffle(maps(C, 2), 2),
+    'query_key': lambda: ops.query_key(maps(C, 2), maps(C), 3),
+    'reassemble': lambda: ops.reassemble(maps(C), maps(100), 5),
+    'sample_dynamic': lambda: ops.sample_dynamic(maps(C), maps(8)),
+}
+
+
+def test_every_operator_is_called():
+    assert CALLS.keys() == set(ops.__all__) - {'is_recording'}
+
+
+@pytest.mark.parametrize('name', CALLS)
+def test_device(name):
+    assert CALLS[name]().device.type == 'meta'
