@@ -50,13 +50,16 @@ def added_cost(upsampler: dict, sites: Iterable[Site]) -> Cost:
         upsampler: The method and its arguments, as in a config.
         sites: Where it is used, once each, at x2.
     """
-    cost = Cost()
-    for site in sites:
-        module = build_upsampler(upsampler, site.in_channels, site.guide_channels)
-        x = torch.zeros(1, site.in_channels, *site.size)
-        guide = torch.zeros(1, site.guide_channels, *(2 * n for n in site.size))
-        inputs = (x, guide) if module.guided else (x, )
-        sizes = [parameter.numel() for parameter in module.parameters()]
-        weights = [parameter.numel() for parameter in module.parameters() if parameter.dim() > 1]
-        cost += Cost(sum(sizes), sum(weights), count_macs(module, inputs))
-    return cost
+    sites = list(sites)
+    costs = {site: _cost(upsampler, site) for site in set(sites)}
+    return sum((costs[site] for site in sites), Cost())
+
+
+def _cost(upsampler: dict, site: Site) -> Cost:
+    module = build_upsampler(upsampler, site.in_channels, site.guide_channels)
+    x = torch.zeros(1, site.in_channels, *site.size)
+    guide = torch.zeros(1, site.guide_channels, *(2 * n for n in site.size))
+    sizes = [parameter.numel() for parameter in module.parameters()]
+    weights = [parameter.numel() for parameter in module.parameters() if parameter.dim() > 1]
+    return Cost(sum(sizes), sum(weights),
+                count_macs(module, (x, guide) if module.guided else (x, )))
