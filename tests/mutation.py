@@ -35,9 +35,8 @@ SLOTS = ['tests/models/layers/test_slots.py', 'tests/models/layers/test_passes.p
 CONTRACT = ['tests/models/upsamplers/test_contract.py']
 METHODS = ['tests/models/upsamplers/test_kernel_methods.py', *CONTRACT]
 BASELINES = ['tests/models/upsamplers/test_baselines.py', *CONTRACT]
-#: Of what every slot promises, the quick tests of a slot in each family.
-SOME_SLOTS = ('(FPN- or SegformerHead- or UNet- or HRNet- or FCNMaskHead-) and '
-              '(parity or learns or guides or initial or passes or climb or top_down)')
+#: Of what every slot promises, quick tests.
+PROMISES = ' and (passes or parity or learns or guides or initial or last_word or mistakes)'
 #: Module, or folder of modules -> the arguments that make pytest run its tests. The longest match
 #: counts; to these ``tests/X/test_Y.py`` is added for ``mmups/X/Y.py``, where there is one.
 TESTS = {
@@ -48,8 +47,8 @@ TESTS = {
     'mmups/models/upsamplers': CONTRACT,
     'mmups/models/upsamplers/a2u.py': [*METHODS, '-k', 'A2U'],
     'mmups/models/upsamplers/base.py': [
-        *CONTRACT, 'tests/models/upsamplers/test_builder.py',
-        '-k', 'builder or DySample or FADE or IndexNet or Deconv or Interpolate'],
+        *METHODS, 'tests/models/upsamplers/test_builder.py',
+        '-k', 'builder or formula or DySample or FADE or IndexNet or Deconv or Interpolate'],
     'mmups/models/upsamplers/builder.py': [],
     'mmups/models/upsamplers/carafe.py': [*METHODS, '-k', 'CARAFE'],
     'mmups/models/upsamplers/deconv.py': [*BASELINES, '-k', 'Deconv'],
@@ -60,7 +59,15 @@ TESTS = {
     'mmups/models/upsamplers/lctc.py': [*CONTRACT, '-k', 'LCTC'],
     'mmups/models/upsamplers/pixel_shuffle.py': [*BASELINES, '-k', 'PixelShuffle'],
     'mmups/models/upsamplers/sapa.py': [*METHODS, '-k', 'SAPA'],
-    'mmups/models/layers': [*SLOTS, '-k', SOME_SLOTS],
+    'mmups/models/layers': [*SLOTS, '-k', '(passes or [FPN- or [SegformerHead-)' + PROMISES],
+    'mmups/models/layers/hr_module.py': [
+        *SLOTS[:1], '-k', '([HRNet- or [SegHRNet-)' + PROMISES],
+    'mmups/models/layers/initialisation.py': [
+        *SLOTS[:1], '-k', '([HourglassNet- or [YOLACTProtonet-)' + PROMISES],
+    'mmups/models/layers/up_conv.py': [
+        *SLOTS[:1], '-k', '([UNet or [ERFNet- or [SETRUPHead-)' + PROMISES],
+    'mmups/models/layers/upsample_step.py': [
+        *SLOTS[:1], '-k', '([YOLACTProtonet- or [FeatureRelayHead-)' + PROMISES],
     'mmups/swap.py': [],
     'mmups/engine': ['tests/engine/test_checkpoint.py', 'tests/test_swap.py'],
     'mmups/engine/checkpoint.py': [],
@@ -294,8 +301,8 @@ def main():
             texts = [test.read_text(encoding='utf-8') for entry in tests if (ROOT / entry).exists()
                      for test in sorted((ROOT / entry).rglob('*.py')) or [ROOT / entry]]
             for operator, occurrence, mutated in mutants(file):
-                population.append((module, digest(mutated, *texts), f'{operator} {occurrence}',
-                                   mutated))
+                population.append((module, digest(mutated, *tests, *texts),
+                                   f'{operator} {occurrence}', mutated))
     chosen = list(population)
     random.Random(args.seed).shuffle(chosen)
     chosen = chosen[:args.sample]

@@ -77,6 +77,13 @@ def test_unknown_type_names_the_registered(kind):
         assert name in str(info.value)
 
 
+@pytest.mark.parametrize('cfg', ['DySample', DySample, None, [dict(type='DySample')]], ids=repr)
+def test_what_is_not_a_dict_is_refused(cfg):
+    with pytest.raises(ValueError) as info:
+        build_upsampler(cfg, 16)
+    assert f"configured by a dict such as dict(type='DySample'), got {cfg!r}" in str(info.value)
+
+
 def test_unknown_key_names_the_valid_ones():
     with pytest.raises(TypeError) as info:
         build_upsampler(dict(type='DySample', group=4), 16)
@@ -101,7 +108,9 @@ def test_contradiction_is_refused_and_agreement_is_not(key, given, slot):
 def test_registered_is_sorted_and_ours():
     found = registered_upsamplers()
     assert list(found) == sorted(found)
-    assert {'DySample', 'LCTC', 'Deconv', 'PixelShuffle', 'Interpolate'} <= set(found)
+    assert set(found) >= {
+        'A2U', 'CARAFE', 'DySample', 'Deconv', 'FADE', 'FADELite', 'IndexNet', 'Interpolate',
+        'LCTC', 'PixelShuffle', 'SAPA', 'SAPADeform'}
     assert all(issubclass(cls, BaseUpsampler) for cls in found.values())
     assert 'DySample' not in ROOT.module_dict  # only under the prefix in other registries
 
