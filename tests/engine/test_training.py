@@ -52,6 +52,19 @@ def test_trains_and_tests(name, scenes, tool, tmp_path):
     assert METRICS.get(Path(name).parts[0], 'mIoU') in done.stdout
 
 
+@pytest.mark.parametrize(('name', 'broken'), [
+    ('faster_rcnn/faster-rcnn_r18_fpn-dysample_1xb8-8e_digit-scenes-128x128.py', 'mmseg'),
+    (DEMO, 'mmdet')])
+def test_trains_beside_a_broken_host(name, broken, scenes, tool, tmp_path):
+    """mmseg imports mmdet where it is installed, and knows no error but its absence."""
+    package = tmp_path / 'packages' / broken
+    package.mkdir(parents=True)
+    (package / '__init__.py').write_text("raise AssertionError('this mmcv is refused')")
+    tool('train.py', CONFIGS / name, '--work-dir', tmp_path, *short(name), cwd=scenes,
+         PYTHONPATH=f'{package.parent}{os.pathsep}{ROOT}')
+    assert (tmp_path / 'last_checkpoint').exists()
+
+
 SWEEP = DEMO.replace('dysample', 'sweep')
 PRESETS = sorted(path.stem for path in (CONFIGS / '_base_/upsamplers').glob('*.py'))
 
