@@ -59,7 +59,7 @@ class UpsamplingMaskHead:
         x = self.upsample_modules[0](x)
         # As after mmdet's deconv, so that two linear layers do not meet. What interpolates or
         # samples the convolutions' non-negative output is left as it is.
-        return self.relu(x) if self.convs else x
+        return x.relu() if self.convs else x
 
 
 @register_slot(HostFCNMaskHead)

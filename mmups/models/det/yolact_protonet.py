@@ -32,6 +32,8 @@ class YOLACTProtonet(UpsamplersLast, HostYOLACTProtonet):
                 steps += 1
             elif isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
                 channels = layer.out_channels
+            elif isinstance(layer, nn.ReLU):  # a recomputed step's output may be a view
+                layer.inplace = False
         if not steps:
             raise NoSite(f'YOLACTProtonet with proto_channels={self.proto_channels} interpolates '
                          'nothing')
