@@ -67,8 +67,9 @@ def message_of(error: BaseException) -> str:
     text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
     if ' ' not in text.strip():
         text = f'{type(error).__name__}: {text}'.removesuffix(': ')
-    cause = str(error.__cause__ or '')
-    return text if cause in text else f'{text}: {message_of(error.__cause__)}'
+    cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    reason = '' if cause is None else message_of(cause)
+    return text if reason in text else f'{text}: {reason}'
 
 
 def read_config(name: str) -> Config:
@@ -91,10 +92,11 @@ def read_config(name: str) -> Config:
         cfg = Config.fromstring(f'_base_ = {name!r}', '.py')
         return Config(cfg.to_dict(), cfg_text=cfg.text, filename=path,
                       env_variables=cfg.env_variables)
-    except RecursionError as error:
-        raise ValueError(f'{name} cannot be read: it inherits itself') from error
+    except RecursionError:
+        raise ValueError(f'{name} cannot be read: it inherits itself') from None
     except Exception as error:  # of the code in it, of what it imports, of its packages
-        raise ValueError(f'{name} cannot be read: {type(error).__name__}: {message_of(error)}'
+        kind, reason = type(error).__name__, message_of(error)
+        raise ValueError(f'{name} cannot be read: {kind}: {reason.removeprefix(f"{kind}: ")}'
                          ) from error
 
 

@@ -37,7 +37,7 @@ def name_own_configs() -> None:
     inherited = Config._get_cfg_path
 
     def get_cfg_path(cfg_path, filename):
-        if not cfg_path.startswith('mmups::'):
+        if not str(cfg_path).startswith('mmups::'):
             return inherited(cfg_path, filename)
         path = folder / cfg_path.removeprefix('mmups::')
         if not path.is_file():

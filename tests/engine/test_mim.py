@@ -76,6 +76,19 @@ def test_package_holds_what_mim_looks_for(environment):
     assert done.stdout.strip() == __version__, done.stderr
 
 
+def test_configs_by_name(environment, tmp_path):
+    """Inherited by name, from wherever the package is, once its glue to mmengine is imported."""
+    name = 'mmups::segformer/segformer_mit-b0_dysample_1xb8-600it_digit-scenes-128x128.py'
+    (tmp_path / 'child.py').write_text(f"""
+_base_ = __import__('mmups.engine') and {name!r}
+""")
+    code = ("from mmengine.config import Config; cfg = Config.fromfile('child.py'); "
+            "print(cfg.model.decode_head.upsampler.type, cfg.train_dataloader.dataset.get('_scope_'))")
+    done = subprocess.run([environment.python, '-c', code], cwd=tmp_path, env=environment.env,
+                          capture_output=True, text=True)
+    assert done.stdout.split() == ['DySample', 'None'], done.stderr
+
+
 @pytest.fixture
 def folder(scenes, tmp_path):
     """Where the commands can be run."""

@@ -149,6 +149,8 @@ def test_stock_config(scenes, tool, tmp_path):
                 'val_dataloader.dataset.pipeline.2.reduce_zero_label=False',
                 'model.backbone.init_cfg=None', 'default_hooks.logger.interval=1', cwd=scenes)
     assert 'Saving checkpoint at 1 iterations' in done.stdout
+    assert [path.name for path in tmp_path.glob('*.py')] == [
+        'segformer_mit-b0_8xb2-160k_ade20k-512x512.py']
 
 
 @pytest.mark.parametrize('script', ['train.py', 'test.py', 'visualize.py'])
