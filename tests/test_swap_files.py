@@ -208,7 +208,7 @@ VALUES = [
 ]
 
 
-@pytest.mark.parametrize('value', VALUES, ids=str)
+@pytest.mark.parametrize('value', VALUES)
 def test_values_of_a_pure_python_config(value, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, __name__, sys.modules.get(__name__) or _this())
     cfg = Config.fromfile(put(tmp_path / 'lazy.py'))
@@ -219,7 +219,7 @@ def test_values_of_a_pure_python_config(value, tmp_path, monkeypatch):
     assert same(plain(Config.fromfile(tmp_path / 'x.py').model.neck.upsampler), plain(value))
 
 
-@pytest.mark.parametrize('value', [value for value in VALUES if 'm' not in value], ids=str)
+@pytest.mark.parametrize('value', [value for value in VALUES if 'm' not in value])
 def test_values_of_a_text_config(value, tmp_path, monkeypatch):
     """Classes as types are named."""
     monkeypatch.setitem(sys.modules, __name__, sys.modules.get(__name__) or _this())
