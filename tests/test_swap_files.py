@@ -197,18 +197,21 @@ def function(x):
     return x
 
 
-VALUES = [
-    dict(type=DySample), dict(type='DySample', groups=4), dict(type=Outer.Inner),
-    dict(type='T', f=function, c=torch.nn.ReLU, n=torch.nn.functional.relu, m=torch.nn),
-    dict(type='T', f=float('inf'), g=-math.inf, h=math.nan),
-    dict(type='T', a=(), b=(1, ), c=[(1, [2, dict(d=None)])], e={}, f=[]),
-    {'type': 'T', 'class': 1, 'with-dash': 2, 3: 4, (5, 6): 7, "it's": '"', 'lambda': None},
-    dict(type='T', a='a\nb\\"\'', b=b'\0', c={1, 2}, d=1j, e=True, f=-0.5, g=np.float64(0.25),
-         h=np.int64(3), i=np.bool_(True)),
-]
+VALUES = {
+    'class': dict(type=DySample),
+    'name': dict(type='DySample', groups=4),
+    'inner class': dict(type=Outer.Inner),
+    'objects': dict(type='T', f=function, c=torch.nn.ReLU, n=torch.nn.functional.relu, m=torch.nn),
+    'no finite number': dict(type='T', f=float('inf'), g=-math.inf, h=math.nan),
+    'containers': dict(type='T', a=(), b=(1, ), c=[(1, [2, dict(d=None)])], e={}, f=[]),
+    'keys': {'type': 'T', 'class': 1, 'with-dash': 2, 3: 4, (5, 6): 7, "it's": '"',
+             'lambda': None},
+    'scalars': dict(type='T', a='a\nb\\"\'', b=b'\0', c={1, 2}, d=1j, e=True, f=-0.5,
+                    g=np.float64(0.25), h=np.int64(3), i=np.bool_(True)),
+}
 
 
-@pytest.mark.parametrize('value', VALUES)
+@pytest.mark.parametrize('value', VALUES.values(), ids=VALUES)
 def test_values_of_a_pure_python_config(value, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, __name__, sys.modules.get(__name__) or _this())
     cfg = Config.fromfile(put(tmp_path / 'lazy.py'))
@@ -219,7 +222,8 @@ def test_values_of_a_pure_python_config(value, tmp_path, monkeypatch):
     assert same(plain(Config.fromfile(tmp_path / 'x.py').model.neck.upsampler), plain(value))
 
 
-@pytest.mark.parametrize('value', [value for value in VALUES if 'm' not in value])
+@pytest.mark.parametrize('value', [VALUES[name] for name in VALUES if name != 'objects'],
+                         ids=[name for name in VALUES if name != 'objects'])
 def test_values_of_a_text_config(value, tmp_path, monkeypatch):
     """Classes as types are named."""
     monkeypatch.setitem(sys.modules, __name__, sys.modules.get(__name__) or _this())

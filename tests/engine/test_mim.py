@@ -83,7 +83,8 @@ def test_configs_by_name(environment, tmp_path):
 _base_ = __import__('mmups.engine') and {name!r}
 """)
     code = ("from mmengine.config import Config; cfg = Config.fromfile('child.py'); "
-            "print(cfg.model.decode_head.upsampler.type, cfg.train_dataloader.dataset.get('_scope_'))")
+            "print(cfg.model.decode_head.upsampler.type, "
+            "cfg.train_dataloader.dataset.get('_scope_'))")
     done = subprocess.run([environment.python, '-c', code], cwd=tmp_path, env=environment.env,
                           capture_output=True, text=True)
     assert done.stdout.split() == ['DySample', 'None'], done.stderr
