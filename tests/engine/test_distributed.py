@@ -67,16 +67,17 @@ def test_evaluation(checkpoint, scenes, tool, tmp_path):
 
 
 @pytest.mark.slow
-def test_scenes(checkpoint, scenes, tool, tmp_path):
+def test_scenes(checkpoint, scenes, tmp_path):
     """An odd number of scenes, in order, drawn once."""
-    for name, launch in (('1', lambda *args: tool('visualize.py', *args, cwd=scenes)), ('2', (
-            lambda *args: subprocess.run(
-                [sys.executable, '-m', 'torch.distributed.run', '--standalone',
-                 '--nproc_per_node=2', ROOT / 'tools/visualize.py', *args, '--launcher', 'pytorch'],
-                cwd=scenes, check=True, capture_output=True, text=True,
-                env=dict(os.environ, OMP_NUM_THREADS='1', PYTHONPATH=str(ROOT)))))):
-        done = launch(CONFIG, checkpoint, '--num', '3', '--work-dir', str(tmp_path),
-                      '--out', str(tmp_path / f'{name}.png'), *QUICK)
+    torchrun = [sys.executable, '-m', 'torch.distributed.run', '--standalone',
+                '--nproc_per_node=2', '--']
+    for name, start, end in (('1', [sys.executable], []),
+                             ('2', torchrun, ['--launcher', 'pytorch'])):
+        done = subprocess.run(
+            [*start, ROOT / 'tools/visualize.py', CONFIG, checkpoint, '--num', '3', '--work-dir',
+             tmp_path, '--out', tmp_path / f'{name}.png', *QUICK, *end], cwd=scenes, check=True,
+            capture_output=True, text=True,
+            env=dict(os.environ, OMP_NUM_THREADS='1', PYTHONPATH=str(ROOT)))
         assert done.stdout.count('3 scenes drawn in') == 1
     assert (tmp_path / '1.png').read_bytes() == (tmp_path / '2.png').read_bytes()
 
