@@ -10,6 +10,9 @@ import pytest
 import torch
 from torch import nn
 
+# Traces, and the exporter that uses them, are tested as long as PyTorch has them.
+pytestmark = [pytest.mark.filterwarnings('ignore::torch.jit.TracerWarning'),
+              pytest.mark.filterwarnings('ignore:.*legacy TorchScript:DeprecationWarning')]
 EXAMPLE = (2, 6, 7)
 OTHERS = [(1, 9, 5), (3, 4, 13), (2, 1, 2), (2, 20, 33)]
 #: (case, start of the recorder's name) -> what PyTorch 2.13 itself cannot do, and says so.
@@ -121,7 +124,6 @@ def dynamic(scale_factor, count, least=1):
 
 @pytest.mark.parametrize(('recorder', 's'), [
     *(slow_or_not(name, 2) for name in RECORDERS), ('export', 3), ('onnx-traced-16', 3)])
-@pytest.mark.filterwarnings('ignore::torch.jit.TracerWarning')
 def test_upsampler_alone(case, recorder, s, randomise):
     channels = case.channels if s == 2 else 288
     up = randomise(case.build(s, channels), std=0.3 if s == 2 else 0.03).eval()
@@ -157,7 +159,6 @@ class Pyramid(nn.Module):
     pytest.param(True, id='ceil'), pytest.param(False, id='floor', marks=pytest.mark.slow)])
 @pytest.mark.parametrize('example', [
     (12, 14), pytest.param((10, 11), marks=pytest.mark.slow)], ids=str)
-@pytest.mark.filterwarnings('ignore::torch.jit.TracerWarning')
 def test_inside_a_pyramid_of_any_size(plain_case, recorder, rounds_up, example, randomise):
     """The fitting is the same for all arguments of a class."""
     net = randomise(Pyramid(plain_case.build(), rounds_up), std=0.1).eval()
