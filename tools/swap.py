@@ -3,6 +3,7 @@ import argparse
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 from mmups.engine.child_config import base_of, child_config, files_of, write_config
@@ -102,7 +103,9 @@ def swap(args):
     base = base_of(args.config, cfg, args.out)
     upsampler = upsampler_of(args)
     wanted = args.sites[0] if args.sites in (['default'], ['all']) else args.sites
-    swapped = swap_upsampler(cfg, upsampler, wanted)
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # of sites left as they are: the table below says it
+        swapped = swap_upsampler(cfg, upsampler, wanted)
     sites = list_sites(cfg, upsampler)
     text = child_config(base, cfg, swapped)
     if not args.dry_run:

@@ -33,7 +33,8 @@ FORMS = [line for line in COMMANDS if 'CONFIG' in line]
 TRAININGS = [line for line in COMMANDS if line not in FORMS
              and ('tools/train.py' in line or '--train' in line)]
 SWEEPS = [line for line in COMMANDS if 'tools/sweep.py' in line]
-OTHERS = [line for line in COMMANDS if line not in FORMS + TRAININGS + SWEEPS]
+COUNTS = [line for line in COMMANDS if 'benchmark.py complexity' in line]  # of all presets
+OTHERS = [line for line in COMMANDS if line not in FORMS + TRAININGS + SWEEPS + COUNTS]
 
 
 @pytest.fixture
@@ -51,10 +52,11 @@ def run(scenes, tmp_path):
 
 
 def test_commands_are_found():
-    assert len(OTHERS) >= 7 and len(TRAININGS) >= 7 and len(SWEEPS) >= 2 and FORMS
+    assert len(OTHERS) >= 7 and len(TRAININGS) >= 7 and len(SWEEPS) >= 2 and COUNTS and FORMS
 
 
-@pytest.mark.parametrize('line', OTHERS)
+@pytest.mark.parametrize('line', [
+    *OTHERS, *(pytest.param(line, marks=pytest.mark.slow) for line in COUNTS)])
 def test_runs(line, run):
     done = run(line)
     assert done.returncode == 0, done.stderr[-3000:]
