@@ -117,7 +117,7 @@ $(VENV)/.compiler:
 	@touch $@
 
 $(VENV)/.python: requirements/build.txt $(CONSTRAINTS)
-	@command -v $(PYTHON) >/dev/null || { echo 'There is no $(PYTHON). Install Python 3.11, or name yours: make PYTHON=/path/to/python3.11' >&2; exit 1; }
+	@command -v $(PYTHON) >/dev/null || { echo '$(PYTHON) was not found. Install Python 3.11, or name yours: make PYTHON=/path/to/python3.11' >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in {(3, 10), (3, 11), (3, 12)})' || \
 	    { echo "this environment needs Python 3.10 to 3.12 (3.11 is tested), $(PYTHON) is $$($(PYTHON) -V 2>&1). Name another: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@echo '== Making $(VENV) with $(PYTHON)'

@@ -100,7 +100,8 @@ def choose(listed: list[Site], sites: Union[str, Iterable[str]] = 'default') -> 
     if not names:
         raise ValueError(f"sites must be 'default', 'all' or some of {paths}, got {sites!r}")
     if unknown := [name for name in names if name not in paths]:
-        raise ValueError(f'no site {unknown[0]!r}; the model has: {", ".join(paths) or "none"}')
+        raise ValueError(f'this model has no site {unknown[0]!r}; its sites: '
+                         f'{", ".join(paths) or "none"}')
     chosen = [listed[paths.index(name)] for name in dict.fromkeys(names)]
     for site in chosen:
         if site.reason is not None:

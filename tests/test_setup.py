@@ -303,7 +303,7 @@ def test_what_is_missing_is_said(machine, tmp_path):
     assert calls == []
     machine.pip('setup-light', env=path)
     done, _ = machine.make('setup-light', VENV=tmp_path / 'new', PYTHON='python3.99')
-    assert 'There is no python3.99. Install Python 3.11, or name yours' in done.stderr
+    assert 'python3.99 was not found. Install Python 3.11, or name yours' in done.stderr
     old = tmp_path / 'old'
     old.write_text('#!/bin/sh\n[ "$1" = -V ] && echo Python 3.8.1; exit 1\n')
     old.chmod(0o755)

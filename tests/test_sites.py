@@ -380,7 +380,8 @@ def test_no_sites(plain, sites):
 @pytest.mark.parametrize('sites', ['', [''], ['neck', ''], [None], [3], [['neck']], 'necks',
                                    ['default']], ids=str)
 def test_unknown_sites(plain, sites):
-    with pytest.raises(ValueError, match='^no site .*; the model has: neck, roi_head.mask_head$'):
+    message = '^this model has no site .*; its sites: neck, roi_head.mask_head$'
+    with pytest.raises(ValueError, match=message):
         swap_upsampler(plain, DYSAMPLE, sites)
 
 

@@ -29,8 +29,8 @@ def parse_args():
     parser.add_argument('--out', type=Path, help='config to write (default: <config>_<upsampler>'
                         '.py in the current directory)')
     parser.add_argument('--force', action='store_true', help='overwrite an existing file')
-    parser.add_argument('--dry-run', action='store_true', help='print, write nothing')
-    parser.add_argument('--train', action='store_true', help='go on to train it')
+    parser.add_argument('--dry-run', action='store_true', help='print the config, write nothing')
+    parser.add_argument('--train', action='store_true', help='train the new config')
     args, rest = parser.parse_known_args()
     if rest and not args.train:
         parser.error(f'unrecognized arguments: {" ".join(rest)}')
@@ -54,7 +54,7 @@ def upsampler_of(args):
         cfg = dict(type=args.upsampler)
     else:
         presets = ', '.join(sorted(path.stem for path in PRESETS.glob('*.py')))
-        raise ValueError(f'no upsampler {args.upsampler!r}; types: '
+        raise ValueError(f'there is no upsampler {args.upsampler!r}; types: '
                          f'{", ".join(registered_upsamplers())}; presets: {presets}')
     return {**cfg, **args.upsampler_options}
 
@@ -87,9 +87,10 @@ def check_out(args):
     for file in files_of(lambda: read_config(args.config)):
         if os.path.exists(file) and os.path.samefile(file, args.out):
             raise ValueError(f'{args.out} is what the new config inherits, or a part of it, and '
-                             'cannot be overwritten; --out names another file')
+                             'cannot be overwritten; name another file with --out')
     if not args.force and not args.dry_run:
-        raise FileExistsError(f'{args.out} exists; --force overwrites it, --out names another')
+        raise FileExistsError(f'{args.out} exists; overwrite it with --force or name another file '
+                              'with --out')
 
 
 def swap(args):
@@ -97,7 +98,8 @@ def swap(args):
     cfg = read_config(args.config)
     if args.upsampler is None:
         sites = list_sites(cfg)
-        print('\n'.join(table(sites)) if sites else 'mmups knows no class in this model')
+        print('\n'.join(table(sites)) if sites else 'mmups knows no class in this model: '
+              'docs/slots.md lists those that have a slot')
         return
     check_out(args)
     base = base_of(args.config, cfg, args.out)

@@ -59,7 +59,7 @@ def quiet(timeout):
     warnings.simplefilter('ignore')
 
     def stop(*_):
-        raise TimeoutError(f'more than {timeout} s')
+        raise TimeoutError(f'it took more than {timeout} s')
     signal.signal(signal.SIGALRM, stop)
 
 

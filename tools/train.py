@@ -8,7 +8,7 @@ from mmups.engine.cli import build_runner, common_parser, load_config, one_line_
 def parse_args():
     parser = common_parser(__doc__)
     parser.add_argument('--resume', nargs='?', const='auto', metavar='CHECKPOINT',
-                        help='go on from CHECKPOINT, or from the latest one in the work directory')
+                        help='resume from CHECKPOINT, or from the latest one in the work directory')
     parser.add_argument('--amp', action='store_true',
                         help='automatic mixed precision; needs a GPU')
     parser.add_argument('--auto-scale-lr', action='store_true',

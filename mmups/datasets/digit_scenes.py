@@ -129,7 +129,7 @@ def load_sources(split: str) -> Sources:
         from skimage import data as pictures
         from sklearn.datasets import load_digits
     except ImportError as error:
-        raise ImportError('DigitScenes is made of the images of scikit-learn and scikit-image: '
+        raise ImportError('making DigitScenes needs scikit-learn and scikit-image: '
                           'pip install "mmups[demo]"') from error
     everything = load_digits()
     indices = digit_indices(everything.target, split)
@@ -183,8 +183,7 @@ def check_size(size) -> tuple:
     """
     size = tuple(size)
     if len(size) != 2 or any(not isinstance(n, (int, np.integer)) or n < 64 for n in size):
-        raise ValueError(f'the size of a scene is (height, width), integers of 64 or more, got '
-                         f'size={size}')
+        raise ValueError(f'size must be (height, width), two integers of 64 or more, got {size=}')
     return size
 
 

@@ -22,8 +22,8 @@ def things_of(classes: int) -> tuple:
         ValueError: No such setting.
     """
     if classes not in THINGS:
-        raise ValueError(f'DigitScenes has 5 classes (all digits are one) or 14 (each digit is its '
-                         f'own), got classes={classes!r}')
+        raise ValueError(f'classes must be 5 (all digits are one class) or 14 (each digit is a '
+                         f'class), got {classes=}')
     return THINGS[classes]
 
 

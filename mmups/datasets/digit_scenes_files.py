@@ -93,18 +93,18 @@ def _exists(out: Path, settings: dict) -> bool:
     try:
         found = json.loads((out / 'manifest.json').read_bytes())
     except (OSError, ValueError) as error:
-        raise FileExistsError(f'{out} exists and is no DigitScenes data set (it has no readable '
+        raise FileExistsError(f'{out} exists and is not a DigitScenes data set (no readable '
                               f'manifest.json); {advice}') from error
     if found != settings:
-        raise FileExistsError(f'{out} holds another data set: it has {json.dumps(found)}, asked '
-                              f'for is {json.dumps(settings)}; {advice}')
+        raise FileExistsError(f'{out} holds another data set, made with {json.dumps(found)}; this '
+                              f'call asks for {json.dumps(settings)}; {advice}')
     names = [name.format(split) for split in SPLITS for name in JSONS]
     names += [f'{folder.format(split)}/{_file_name(k)}' for split in SPLITS for folder in FOLDERS
               for k in range(settings[split])]
     missing = [name for name in names if not (out / name).is_file()]
     if missing:
-        raise FileExistsError(f'{out} has lost {len(missing)} of its {len(names)} files, e.g. '
-                              f'{missing[0]}; {advice}')
+        raise FileExistsError(f'{len(missing)} of the {len(names)} files of {out} are missing, '
+                              f'e.g. {missing[0]}; {advice}')
     return True
 
 
@@ -169,7 +169,7 @@ def coco_instances(scene: Scene, classes: int, image_id: int) -> list:
     try:
         from pycocotools import mask as rle
     except ImportError as error:
-        raise ImportError('COCO masks are encoded by pycocotools: pip install "mmups[demo]"'
+        raise ImportError('COCO masks need pycocotools: pip install "mmups[demo]"'
                           ) from error
     annotations = []
     for k, digit in enumerate(scene.digits):

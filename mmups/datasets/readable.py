@@ -35,7 +35,7 @@ class ReadableErrors:
         except Exception as error:
             info = self.get_data_info(idx)
             files = ' and '.join(filter(None, [info['img_path'], info.get('seg_map_path')]))
-            raise ValueError(f'{type(self).__name__} cannot prepare sample {idx}, made from '
+            raise ValueError(f'{type(self).__name__} cannot load sample {idx} from '
                              f'{files}: {type(error).__name__}: {error}') from error
 
     def _check_manifest(self) -> None:
@@ -44,12 +44,12 @@ class ReadableErrors:
                 f'--classes {self.NUM_CLASSES}')
         path = root / 'manifest.json'
         if not path.is_file():
-            raise FileNotFoundError(f'{root} holds no DigitScenes, {path} is missing. Make them: '
-                                    f'{make}')
+            raise FileNotFoundError(f'there are no DigitScenes in {root}: {path} is missing. Make '
+                                    f'them with: {make}')
         try:
             found = json.loads(path.read_bytes())['classes']
         except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f'{path} is broken ({error}); delete {root} and run {make}'
+            raise ValueError(f'{path} cannot be read ({error}); delete {root} and run {make}'
                              ) from error
         if found != self.NUM_CLASSES:
             raise ValueError(f'{root} holds DigitScenes of {found} classes, {type(self).__name__} '

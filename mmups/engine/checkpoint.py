@@ -21,8 +21,8 @@ def _getattr(owner: type, name: str):
         ValueError: Anything but one of :data:`FUNCTIONS`.
     """
     if name not in FUNCTIONS.get(owner, ()):
-        raise ValueError(f'a checkpoint may not fetch {name!r} of {owner!r}; it was not written by '
-                         'mmengine, or with additions to it')
+        raise ValueError(f'this checkpoint may not fetch {name!r} of {owner!r}, which none of '
+                         'mmengine needs; if you trust it, load it with the code that wrote it')
     return getattr(owner, name)
 
 

@@ -80,8 +80,9 @@ def read_config(name: str) -> Config:
         ValueError: It cannot be read, for whatever reason.
     """
     if '::' not in name and not Path(name).is_file():
-        raise FileNotFoundError(f'no config {name!r}; give a path, or mmdet::FOLDER/NAME.py, '
-                                'mmseg::FOLDER/NAME.py or mmups::FOLDER/NAME.py for a stock one')
+        raise FileNotFoundError(f'there is no config {name!r}; give a path, or '
+                                'mmdet::FOLDER/NAME.py, mmseg::FOLDER/NAME.py or '
+                                'mmups::FOLDER/NAME.py for a stock one')
     try:
         if '::' not in name:
             return Config.fromfile(name)

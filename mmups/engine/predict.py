@@ -42,7 +42,7 @@ def _scenes(runner: Runner, loader: DataLoader) -> Iterator[Scene]:
     for batch in loader:
         for sample in runner.model.test_step(batch):
             if 'pred_sem_seg' not in sample or 'gt_sem_seg' not in sample:
-                raise ValueError('scenes are drawn of semantic segmentation with ground truth; '
+                raise ValueError('only semantic segmentation with ground truth can be drawn; '
                                  f'the samples of this config hold {sorted(sample.keys())}')
             yield (mmcv.imread(sample.img_path, channel_order='rgb'),
                    sample.gt_sem_seg.data[0].cpu().numpy(),

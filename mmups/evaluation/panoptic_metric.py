@@ -67,7 +67,7 @@ class PanopticMetric(BaseMetric):
         for sample in data_samples:
             img_id = sample['img_id']
             if img_id not in self.annotations:
-                raise ValueError(f'{self.ann_file} has no annotation of image {img_id!r}')
+                raise ValueError(f'{self.ann_file} has no annotation for image {img_id!r}')
             try:
                 self.results.append(match_segments(
                     *self._prediction(sample), *self._truth(self.annotations[img_id]),
@@ -99,13 +99,12 @@ class PanopticMetric(BaseMetric):
     def _prediction(self, sample: dict) -> tuple[np.ndarray, dict[int, int]]:
         """Predicted ids (H, W), void where the model says nothing, and their categories."""
         if sample.get('pred_panoptic_seg') is None:
-            raise ValueError('the sample has no prediction, its keys are '
-                             f'{sorted(sample)}, expected pred_panoptic_seg')
+            raise ValueError(f'the sample has no pred_panoptic_seg; its keys are {sorted(sample)}')
         prediction = sample['pred_panoptic_seg']
         classes = self.dataset_meta['classes']
         names = [category['name'] for category in self.categories]
-        if set(classes) - set(names):
-            raise ValueError(f'{self.ann_file} lacks the classes {set(classes) - set(names)}')
+        if missing := set(classes) - set(names):
+            raise ValueError(f'{self.ann_file} has no category for the classes {sorted(missing)}')
         indices = [i for i, name in enumerate(names) if name in classes]  # label -> category
         void = {len(classes), prediction.get('ignore_index', len(classes))}
 
@@ -127,7 +126,7 @@ class PanopticMetric(BaseMetric):
         segments = annotation['segments_info']
         unknown = {segment['category_id'] for segment in segments} - set(indices)
         if unknown:
-            raise ValueError(f'{self.ann_file} has no category of id {sorted(unknown)}')
+            raise ValueError(f'{self.ann_file} has no category with id {sorted(unknown)}')
         return (self._read_ids(annotation['file_name']),
                 {segment['id']: indices[segment['category_id']] for segment in segments},
                 [segment['id'] for segment in segments if segment.get('iscrowd')])

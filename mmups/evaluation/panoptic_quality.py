@@ -82,7 +82,7 @@ def match_segments(pred_map: np.ndarray, pred_categories: Mapping[int, int], gt_
     overlap = _overlap(gt_map, gt_ids, pred_map, pred_ids)  # (G, P), pixels
     pred_area = overlap.sum(axis=0)  # (P,)
     if not pred_area[1:].all():
-        raise ValueError('prediction segments without a pixel: '
+        raise ValueError('predicted segments that have no pixel in the map: '
                          f'{pred_ids[1:][pred_area[1:] == 0].tolist()}')
     void = overlap[0]  # (P,)
     union = overlap.sum(axis=1, keepdims=True) + pred_area - overlap - void  # (G, P)
@@ -153,7 +153,7 @@ def _table(name: str, id_map: np.ndarray, categories: Mapping[int, int],
            num_categories: int) -> tuple[np.ndarray, np.ndarray]:
     """Ids in rising order and their categories, both led by void, whose category is -1."""
     if not np.issubdtype(id_map.dtype, np.integer):
-        raise ValueError(f'{name} map must be integer, got {id_map.dtype}')
+        raise ValueError(f'the {name} map must hold integers, got {id_map.dtype}')
     ids = sorted(categories)
     if ids and ids[0] <= VOID:
         raise ValueError(f'{name} segment ids must be positive ({VOID} is void), got {ids[0]}')
@@ -163,7 +163,7 @@ def _table(name: str, id_map: np.ndarray, categories: Mapping[int, int],
                              f'expected 0 .. {num_categories - 1}')
     unknown = np.setdiff1d(id_map, [VOID, *ids])
     if unknown.size:
-        raise ValueError(f'{name} map holds ids without a segment: {unknown.tolist()}')
+        raise ValueError(f'the {name} map holds ids that no segment has: {unknown.tolist()}')
     return np.array([VOID, *ids]), np.array([-1, *(categories[i] for i in ids)])
 
 

@@ -298,7 +298,7 @@ class TestNeverOverwrites:
 
     def test_some_other_folder(self, tmp_path):
         (tmp_path / 'notes.txt').write_text('mine')
-        with pytest.raises(FileExistsError, match='no DigitScenes'):
+        with pytest.raises(FileExistsError, match='not a DigitScenes'):
             write_digit_scenes(tmp_path, **COUNTS)
         assert [path.name for path in tmp_path.iterdir()] == ['notes.txt']
 

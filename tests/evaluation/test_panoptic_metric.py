@@ -161,12 +161,13 @@ def test_part_of_the_images_is_announced(build, logged):
 
 
 def test_missing_prediction(build):
-    with pytest.raises(ValueError, match=r"image 'a': .* no prediction, its keys are \['img_id'\]"):
+    message = r"image 'a': .* no pred_panoptic_seg; its keys are \['img_id'\]"
+    with pytest.raises(ValueError, match=message):
         build().process({}, [dict(img_id='a')])
 
 
 def test_unknown_image(build):
-    with pytest.raises(ValueError, match=r"panoptic\.json has no annotation of image 'z'"):
+    with pytest.raises(ValueError, match=r"panoptic\.json has no annotation for image 'z'"):
         build().process({}, [dict(sample('a'), img_id='z')])
 
 
@@ -196,7 +197,8 @@ def test_label_out_of_range(build):
 def test_class_that_the_json_lacks(build):
     metric = build()
     metric.dataset_meta = dict(classes=('digit', 'sky'))
-    with pytest.raises(ValueError, match=r"panoptic\.json lacks the classes \{'sky'\}"):
+    message = r"panoptic\.json has no category for the classes \['sky'\]"
+    with pytest.raises(ValueError, match=message):
         metric.process({}, [sample('a')])
 
 
@@ -204,7 +206,7 @@ def test_category_that_the_json_lacks(build):
     metric = build()
     metric.categories = CATEGORIES[:1]
     metric.dataset_meta = dict(classes=('digit', ))
-    with pytest.raises(ValueError, match=r'panoptic\.json has no category of id \[3\]'):
+    with pytest.raises(ValueError, match=r'panoptic\.json has no category with id \[3\]'):
         metric.process({}, [sample('a', [[0] * 6])])
 
 

@@ -160,10 +160,13 @@ def test_matches_torchmetrics():
 
 @pytest.mark.parametrize('change, message', [
     (dict(pred_map=np.ones((2, 2), int)), r'\(2, 2\) and ground truth \(1, 3\)'),
-    (dict(pred_map=np.ones((1, 3))), 'prediction map must be integer, got float64'),
-    (dict(pred_map=np.array([[1, 1, 9]])), r'prediction map holds ids without a segment: \[9\]'),
-    (dict(gt_map=np.array([[1, 1, 9]])), r'ground truth map holds ids without a segment: \[9\]'),
-    (dict(pred_categories={1: 0, 2: 0, 8: 1}), r'prediction segments without a pixel: \[8\]'),
+    (dict(pred_map=np.ones((1, 3))), 'the prediction map must hold integers, got float64'),
+    (dict(pred_map=np.array([[1, 1, 9]])),
+     r'the prediction map holds ids that no segment has: \[9\]'),
+    (dict(gt_map=np.array([[1, 1, 9]])),
+     r'the ground truth map holds ids that no segment has: \[9\]'),
+    (dict(pred_categories={1: 0, 2: 0, 8: 1}),
+     r'predicted segments that have no pixel in the map: \[8\]'),
     (dict(pred_categories={0: 0, 1: 0, 2: 1}), r'must be positive \(0 is void\), got 0'),
     (dict(gt_categories={1: 0, 2: 5}), r'segment 2 has category 5, expected 0 \.\. 1'),
     (dict(crowd_ids=[7]), r'crowd ids \[7\] are not among'),

@@ -35,7 +35,7 @@ class BFP(HostBFP):
     def __init__(self, *args, upsampler: Optional[dict] = None, **kwargs):
         super().__init__(*args, **kwargs)
         if upsampler is not None and self.num_levels == 1:
-            raise NoSite('num_levels=1 leaves nothing to upsample')
+            raise NoSite('num_levels=1 is one level: there is nothing to upsample')
         upsampler = upsampler or dict(mode='nearest')
         coarser = build_ladder(upsampler,
                                [self.in_channels] * (self.num_levels - self.refine_level))

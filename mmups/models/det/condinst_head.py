@@ -31,7 +31,7 @@ class MaskFeatures(MaskFeatModule):
         levels = len(self.convs_all_levels)
         if levels < 2:
             raise NoSite(f'mask_feature_head with start_level={self.start_level}, end_level='
-                         f'{self.end_level} has one level, and nothing to upsample')
+                         f'{self.end_level} has one level: there is nothing to upsample')
         self.upsample_modules = build_ladder(upsampler, [self.feat_channels] * levels)
 
     def forward(self, x: Sequence[Tensor]) -> Tensor:

@@ -51,7 +51,7 @@ class FPG(HostFPG):
         if upsampler is not None and not self.upsample_modules:
             raise NoSite(f'FPG with same_down_trans={self.same_down_trans} and across_down_trans='
                          f"{self.across_down_trans} has no transition of type 'interpolation_conv' "
-                         'to a finer level, and nothing to upsample')
+                         'to a finer level: there is nothing to upsample')
 
     def forward(self, inputs: tuple[Tensor, ...]) -> list[Tensor]:
         """Backbone maps, finest first, to ``num_outs`` maps of ``out_channels``."""

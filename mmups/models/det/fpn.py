@@ -23,7 +23,7 @@ class UpsamplingFPN(HostFPN):
         steps = len(self.lateral_convs) - 1
         if upsampler is not None and not steps:
             raise NoSite(f'{type(self).__name__} with start_level={self.start_level}, end_level='
-                         f'{self.end_level} has one level, and nothing to upsample')
+                         f'{self.end_level} has one level: there is nothing to upsample')
         return ModuleList(
             HostResize(F.interpolate, self.upsample_cfg) if upsampler is None else
             build_upsampler(upsampler, self.out_channels, guide_channels=self.out_channels)
@@ -81,7 +81,7 @@ class FPN(UpsamplingFPN):
         convs = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg)
         if top_down_extra_levels:
             if self.add_extra_convs:
-                raise ValueError('top_down_extra_levels=True makes the extra levels itself; set '
+                raise ValueError('top_down_extra_levels=True already makes the extra levels; set '
                                  f'add_extra_convs=False, got {self.add_extra_convs!r}')
             channels = in_channels[self.backbone_end_level - 1]
             lateral = {**convs, 'norm_cfg': None if self.no_norm_on_lateral else norm_cfg}
@@ -109,8 +109,8 @@ class FPN(UpsamplingFPN):
         extra = any(weight.shape[-1] == 3 for weight in laterals)
         if laterals and extra != (self.lateral_convs[-1].kernel_size == (3, 3)):
             raise ValueError(
-                f'the checkpoint has {len(laterals)} lateral convolutions at "{prefix}", this FPN '
-                f'{len(self.lateral_convs)}: in the checkpoint the extra levels '
+                f'the checkpoint has {len(laterals)} lateral convolutions at "{prefix}" and this '
+                f'FPN has {len(self.lateral_convs)}: in the checkpoint the extra levels '
                 f'{"" if extra else "do not "}take part in the top-down path. Set '
                 f'top_down_extra_levels={extra} in the neck to load it')
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)

@@ -107,7 +107,7 @@ class FPN_CARAFE(UpsamplersLast, HostFPN_CARAFE):
         if upsampler is not None:
             if host['upsample_cfg'].get('type') is None:
                 raise NoSite(f"FPN_CARAFE with upsample_cfg={host['upsample_cfg']} adds maps as "
-                             'they are, and upsamples nothing')
+                             'they are: there is nothing to upsample')
             host['upsample_cfg'] = dict(type='nearest')
         super().__init__(**host)
         self._swapped = upsampler is not None

@@ -31,7 +31,8 @@ class UpsamplingSemanticHead:
         levels = self.num_ins - self.fusion_level
         if upsampler is not None and levels < 2:
             raise NoSite(f'{type(self).__name__} with num_ins={self.num_ins}, fusion_level='
-                         f'{self.fusion_level} fuses at its coarsest map, and upsamples nothing')
+                         f'{self.fusion_level} fuses at its coarsest map: there is nothing to '
+                         'upsample')
         resize = dict(mode='bilinear', align_corners=True)
         self.upsample_modules = build_ladder(upsampler or resize, [self.in_channels] * levels)
 

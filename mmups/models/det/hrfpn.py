@@ -32,7 +32,8 @@ class HRFPN(HostHRFPN):
     def __init__(self, *args, upsampler: Optional[dict] = None, **kwargs):
         super().__init__(*args, **kwargs)
         if upsampler is not None and self.num_ins == 1:
-            raise NoSite(f'in_channels={self.in_channels} is one level, and nothing to upsample')
+            raise NoSite(f'in_channels={self.in_channels} is one level: there is nothing to '
+                         'upsample')
         self.upsample_modules = build_ladder(upsampler or dict(mode='bilinear'), self.in_channels)
 
     def forward(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

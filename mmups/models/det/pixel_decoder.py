@@ -38,8 +38,8 @@ class UpsamplingPixelDecoder:
         super().__init__(*args, **kwargs)
         channels = self.mask_feature.in_channels
         if upsampler is not None and not self.lateral_convs:
-            raise NoSite(f'this {type(self).__name__} has no level finer than those of its first '
-                         'map or its encoder, and nothing to upsample')
+            raise NoSite(f'{type(self).__name__} has no level that is finer than its first map or '
+                         "its encoder's: there is nothing to upsample")
         self.upsample_modules = ModuleList(
             build_upsampler(upsampler or dict(mode=self.host_mode), channels,
                             guide_channels=channels)

@@ -56,7 +56,7 @@ class UpsamplingInsHead(UpsamplersLast):
             return
         if self.mask_head.num_levels < 2:
             raise NoSite(f'{type(self).__name__} with strides={self.prior_generator.strides} has '
-                         'one level, and nothing to upsample')
+                         'one level: there is nothing to upsample')
         self.mask_head = MaskFeatures(self.mask_head, self.in_channels, upsampler)
 
 

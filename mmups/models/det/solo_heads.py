@@ -82,8 +82,8 @@ class SOLOV2Head(HostSOLOV2Head):
         if upsampler is None:
             return
         if self.mask_feature_head.end_level == 0:
-            raise NoSite('mask_feature_head with end_level=0 takes the finest map only, and has '
-                         'nothing to upsample')
+            raise NoSite('mask_feature_head with end_level=0 takes the finest map only: there '
+                         'is nothing to upsample')
         self.mask_feature_head = MaskFeatures(self.mask_feature_head, upsampler)
 
 
@@ -104,8 +104,8 @@ class UpsamplingSOLOHead:
             self.upsample_modules = ModuleList()
             return
         if self.num_levels < 2:
-            raise NoSite(f'{type(self).__name__} with strides={self.strides} has one level, and '
-                         'nothing to upsample')
+            raise NoSite(f'{type(self).__name__} with strides={self.strides} has one level: '
+                         'there is nothing to upsample')
         self.upsample_modules = ModuleList(
             [build_upsampler(upsampler, self.in_channels, guide_channels=self.in_channels)])
 

@@ -24,7 +24,8 @@ class _PAFPN:
     def __init__(self, *args, upsampler: Optional[dict] = None, **kwargs):
         super().__init__(*args, **kwargs)
         if upsampler is not None and len(self.in_channels) == 1:
-            raise NoSite(f'in_channels={self.in_channels} is one level, and nothing to upsample')
+            raise NoSite(f'in_channels={self.in_channels} is one level: there is nothing to '
+                         'upsample')
         host = vars(self.upsample)  # an nn.Upsample, made of the host's upsample_cfg
         resize = {key: host[key] for key in ('size', 'scale_factor', 'mode', 'align_corners',
                                              'recompute_scale_factor') if host[key] is not None}
@@ -102,7 +103,7 @@ class YOLOV3Neck(HostYOLOV3Neck):
     def __init__(self, *args, upsampler: Optional[dict] = None, **kwargs):
         super().__init__(*args, **kwargs)
         if upsampler is not None and self.num_scales == 1:
-            raise NoSite('num_scales=1 leaves nothing to upsample')
+            raise NoSite('num_scales=1 is one level: there is nothing to upsample')
         self.upsample_modules = ModuleList(
             build_upsampler(upsampler or dict(mode='nearest'), self.out_channels[i],
                             guide_channels=self.in_channels[i])

@@ -34,7 +34,7 @@ class SegFPN(HostFPN):
         steps = len(self.lateral_convs) - 1
         if upsampler is not None and not steps:
             raise NoSite(f'FPN with start_level={self.start_level}, end_level={self.end_level} has '
-                         'one level, and nothing to upsample')
+                         'one level: there is nothing to upsample')
         self.upsample_modules = ModuleList(
             HostResize(resize, self.upsample_cfg) if upsampler is None else
             build_upsampler(upsampler, self.out_channels, guide_channels=self.out_channels)

@@ -32,7 +32,7 @@ class JPU(HostJPU):
         levels = len(self.conv_layers)
         if upsampler is not None and levels == 1:
             raise NoSite(f'JPU with start_level={self.start_level} for {self.num_ins} maps has one '
-                         'level, and nothing to upsample')
+                         'level: there is nothing to upsample')
         resize = dict(mode='bilinear', align_corners=self.align_corners)
         self.upsample_modules = build_ladder(upsampler or resize, [self.mid_channels] * levels)
 

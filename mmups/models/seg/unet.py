@@ -52,8 +52,8 @@ class UpConvBlock(BaseModule):
             up = UpConv(upsampler, steps[0].in_channels, out_channels, guide_channels=out_channels)
             steps[0] = nn.Identity()
         else:
-            raise ValueError("an upsampler takes the place of upsample_cfg=dict(type='InterpConv') "
-                             f"or 'DeconvModule', got {type(self.upsample).__name__}")
+            raise ValueError("an upsampler can replace upsample_cfg=dict(type='InterpConv') or "
+                             f"dict(type='DeconvModule'), got {type(self.upsample).__name__}")
         self.upsample_modules = ModuleList([up])
 
     def forward(self, skip: Tensor, x: Tensor) -> Tensor:

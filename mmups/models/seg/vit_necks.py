@@ -83,7 +83,7 @@ class MultiLevelNeck(_InitialWeights, HostMultiLevelNeck):
         super().__init__(*args, **kwargs)
         factors = [int(scale) for scale in self.scales if self._upsamples(scale)]
         if upsampler is not None and not factors:
-            raise NoSite(f'scales={self.scales} holds no whole number above 1, and nothing to '
+            raise NoSite(f'scales={self.scales} has no whole number above 1: there is nothing to '
                          'upsample')
         self.upsample_modules = ModuleList(
             build_upsampler(upsampler or dict(mode='bilinear'), self.out_channels,

@@ -104,7 +104,7 @@ class A2U(BaseUpsampler):
                  guide_channels: Optional[int] = None, init_cfg: Union[dict, list, None] = None):
         super().__init__(in_channels, scale_factor, guide_channels, init_cfg)
         if self.scale_factor != 2:
-            raise ValueError(f'A2U has scale_factor 2, got {scale_factor}')
+            raise ValueError(f'A2U supports scale_factor=2 only, got {scale_factor=}')
         if self.guide_channels % GROUPS:
             raise ValueError(f'A2U needs guide_channels divisible by {GROUPS} for its group norms, '
                              f'got guide_channels={self.guide_channels}')

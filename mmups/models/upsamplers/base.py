@@ -126,7 +126,8 @@ class BaseUpsampler(BaseModule, metaclass=ABCMeta):
         if not self.guided:
             return
         if guide is None:
-            raise ValueError(f'{name} needs a guide of {self.guide_channels} channels in forward')
+            raise ValueError(f'{name} needs a guide with {self.guide_channels} channels: call it '
+                             'with guide=...')
         if guide.dim() != 4 or guide.shape[:2] != (x.shape[0], self.guide_channels):
             raise ValueError(f'{name} needs a guide ({x.shape[0]}, {self.guide_channels}, H, W), '
                              f'got {tuple(guide.shape)}')
@@ -141,7 +142,7 @@ class BaseUpsampler(BaseModule, metaclass=ABCMeta):
                 raise ValueError(
                     f'{type(self).__name__} with scale_factor={self.scale_factor} brings '
                     f'{tuple(x.shape[-2:])} to {tuple(exact)}, which cannot be fitted to {name} '
-                    f'{tuple(size)}: the difference must be smaller than {self.scale_factor}')
+                    f'{tuple(size)}: each side may differ by less than {self.scale_factor}')
 
     @abstractmethod
     def upsample(self, x: Tensor, guide: Optional[Tensor]) -> Tensor:

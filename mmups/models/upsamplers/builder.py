@@ -87,7 +87,7 @@ def build_upsampler(cfg: dict, in_channels: int, guide_channels: Optional[int] =
     for key in slot.keys() & args.keys():
         if args.pop(key) != slot[key]:
             raise ValueError(f'{key}={cfg[key]!r} contradicts the slot, which sets '
-                             f'{key}={slot[key]!r}; leave it out of {dict(cfg)}')
+                             f'{key}={slot[key]!r}; remove it from {dict(cfg)}')
     if cls.guided and guide_channels is None:
         unguided = ', '.join(k for k, v in registered_upsamplers().items() if not v.guided)
         raise ValueError(f'{cls.__name__} needs a guide, and this slot has none (guide_channels='

@@ -58,8 +58,9 @@ class _SemiShift(BaseUpsampler):
         self.up_kernel = check_int('up_kernel', up_kernel, odd=True)
         if gating and self.in_channels != self.guide_channels:
             raise ValueError(
-                'gating mixes the guide into the output and needs equal channels, got in_channels='
-                f'{self.in_channels}, guide_channels={self.guide_channels}; set gating=False')
+                'gating=True mixes the guide into the output and needs as many channels in both, '
+                f'got in_channels={self.in_channels}, guide_channels={self.guide_channels}; '
+                'set gating=False')
         self.gate_generator = _GateGenerator(self.in_channels) if gating else None
 
     @property

@@ -91,13 +91,14 @@ class IndexNet(BaseUpsampler):
                  norm_cfg: Optional[dict] = None, init_cfg: Union[dict, list, None] = None):
         super().__init__(in_channels, scale_factor, guide_channels, init_cfg)
         if self.scale_factor != 2:
-            raise ValueError(f'IndexNet has scale_factor 2, got {scale_factor}')
+            raise ValueError(f'IndexNet supports scale_factor=2 only, got {scale_factor=}')
         if mode not in ('hin', 'm2o', 'o2o'):
             raise ValueError(f"mode must be 'hin', 'm2o' or 'o2o', got mode={mode!r}")
         if mode != 'hin' and self.guide_channels != self.in_channels:
             raise ValueError(
-                f'mode={mode!r} needs a guide of in_channels channels, got in_channels='
-                f"{self.in_channels}, guide_channels={self.guide_channels}; mode='hin' does not")
+                f'mode={mode!r} needs a guide with as many channels as the map, got in_channels='
+                f'{self.in_channels}, guide_channels={self.guide_channels}; '
+                "mode='hin' takes any guide")
         kwargs = dict(use_nonlinear=use_nonlinear, use_context=use_context,
                       norm_cfg=norm_cfg or dict(type='BN'))
         if mode == 'hin':

@@ -91,8 +91,9 @@ class SAPA(_Similarity):
         coarse, fine = self.in_channels, self.guide_channels
         if variant == 'inner' and coarse != fine:
             raise ValueError(
-                "variant='inner' compares guide and map directly and needs equal channels, got "
-                f"in_channels={coarse}, guide_channels={fine}; 'base' does not")
+                "variant='inner' compares the guide with the map directly and needs as many "
+                f'channels in both, got in_channels={coarse}, guide_channels={fine}; '
+                "variant='base' takes any guide")
         self.variant = variant
         self.up_kernel = check_int('up_kernel', up_kernel, odd=True)
         embedding_dim = check_int('embedding_dim', embedding_dim)

@@ -171,7 +171,7 @@ def test_pidnet_pretrained(tmp_path):
 @pytest.mark.parametrize('slot, kwargs, message', [
     ('SegFPN', dict(end_level=1, num_outs=1), 'start_level=0, end_level=1 has one level'),
     ('UNet', dict(downsamples=(False, )), r'downsamples=\(False,\) upsamples nothing'),
-    ('MultiLevelNeck', dict(scales=[0.5, 1, 1.5]), r'scales=\[0.5, 1, 1.5\] holds no whole number'),
+    ('MultiLevelNeck', dict(scales=[0.5, 1, 1.5]), r'scales=\[0.5, 1, 1.5\] has no whole number'),
     ('JPU', dict(end_level=1), 'start_level=0 for 3 maps has one level'),
     ('FastSCNN', dict(global_block_strides=(1, 1, 1)), 'upsamples nothing'),
 ])

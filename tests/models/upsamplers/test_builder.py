@@ -148,7 +148,7 @@ def test_guide_of_wrong_shape_is_refused(guided, shape):
 
 def test_missing_guide_is_refused_in_forward(guided):
     up = build_upsampler(dict(type='ToyGuided'), 16, guide_channels=5)
-    with pytest.raises(ValueError, match='Guided needs a guide of 5 channels'):
+    with pytest.raises(ValueError, match='Guided needs a guide with 5 channels: call it'):
         up(torch.randn(2, 16, 4, 6))
 
 

@@ -327,7 +327,7 @@ def test_refusals(cfg, in_channels, guide_channels, message):
 
 @pytest.mark.parametrize('name', ['IndexNet', 'A2U'])
 def test_only_twice_the_size(name):
-    with pytest.raises(ValueError, match='scale_factor 2, got 3'):
+    with pytest.raises(ValueError, match='scale_factor=2 only, got scale_factor=3'):
         build(dict(type=name), scale_factor=3)
 
 
