@@ -51,7 +51,7 @@ class Registry(root.Registry):
             scope: Where names without a prefix are looked up.
         """
         if not isinstance(kind, str):
-            kind = f'{kind.__module__}.{getattr(kind, "__name__", "")}'
+            kind = f'{getattr(kind, "__module__", "")}.{getattr(kind, "__name__", "")}'
         package, *_, short = (kind if '.' in kind else f'{scope}.{kind}').split('.')
         if package == self.scope and short in self._hosted:
             package = self._hosted[short][0].split('.')[0]
