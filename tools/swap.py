@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mmups.engine.child_config import base_of, child_config, files_of, write_config
 from mmups.engine.cli import KeyValues, one_line_errors, read_config
+from mmups.engine.forks import refuse_forks
 from mmups.models import registered_upsamplers
 from mmups.swap import choose, list_sites, swap_upsampler
 
@@ -96,6 +97,7 @@ def check_out(args):
 def swap(args):
     """Do what the arguments say."""
     cfg = read_config(args.config)
+    refuse_forks(cfg)
     if args.upsampler is None:
         sites = list_sites(cfg)
         print('\n'.join(table(sites)) if sites else 'mmups knows no class in this model: '

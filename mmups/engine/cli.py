@@ -14,6 +14,7 @@ from mmengine.runner import Runner
 
 from .cpu import CPURunner
 from .families import refuse_code
+from .forks import refuse_forks
 
 
 class KeyValues(DictAction):
@@ -106,7 +107,7 @@ def load_config(args: argparse.Namespace) -> Config:
 
     Raises:
         FileNotFoundError: As in :func:`read_config`.
-        ValueError: As in :func:`read_config`, or the config has no model.
+        ValueError: As in :func:`read_config`, or the config has no model, or one of a fork.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = read_config(args.config)
@@ -114,6 +115,7 @@ def load_config(args: argparse.Namespace) -> Config:
     cfg.merge_from_dict(args.cfg_options)
     if cfg.get('model') is None:
         raise ValueError(f'{args.config} has no model')
+    refuse_forks(cfg)
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:

@@ -173,3 +173,24 @@ def test_a_config_without_a_model(tmp_path):
     with pytest.raises(ValueError, match='c.py has no model'):
         load_config(argparse.Namespace(config=str(tmp_path / 'c.py'), launcher='none',
                                        cfg_options={}, work_dir=None, seed=None, local_rank=0))
+
+
+@pytest.mark.parametrize(('name', 'slot'), [
+    ('FPN_UPSAMPLE', 'mmups.FPN'), ('mmups.FPN_UPSAMPLE', 'mmups.FPN'),
+    ('SegformerHead_Upsample', 'mmups.SegformerHead')])
+def test_a_class_of_a_fork_is_named_anew(name, slot, written):
+    path = written(f"model['necks'] = [dict(type={name!r}, upsample_cfg=dict(type='dysample'))]\n")
+    with pytest.raises(ValueError, match=rf"type='{name}' is a class .* type='{slot}' with "
+                                         r"upsampler=dict\(type='DySample', \.\.\.\)"):
+        load(path)
+    load(path, '--cfg-options', 'model.necks.0.type=mmups.FPN')
+
+
+def test_a_class_that_is_called_like_one_of_a_fork(written):
+    """One that the user brought along is the user's."""
+    path = written("model['neck'] = dict(type='FPN_UPSAMPLE')\n")
+    MODELS.register_module(name='FPN_UPSAMPLE', module=torch.nn.Identity)
+    try:
+        assert load(path).model.neck.type == 'FPN_UPSAMPLE'
+    finally:
+        del MODELS.module_dict['FPN_UPSAMPLE']

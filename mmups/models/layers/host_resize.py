@@ -1,4 +1,5 @@
 """What a slot without an upsampler runs: its host's own resizing."""
+import inspect
 from collections.abc import Callable
 from typing import Any, Optional
 
@@ -13,6 +14,9 @@ class HostResize(nn.Module):
         kwargs: As the host hands them over, untranslated. With a ``scale_factor`` that decides;
             where its result is not of the size wanted, at which the host would stop, the size
             takes its place.
+
+    Raises:
+        ValueError: ``kwargs`` has a key that ``resize`` does not take.
     """
 
     any_size = True
@@ -20,6 +24,9 @@ class HostResize(nn.Module):
 
     def __init__(self, resize: Callable, kwargs: dict[str, Any]):
         super().__init__()
+        if unknown := kwargs.keys() - inspect.signature(resize).parameters.keys():
+            raise ValueError(f'resizing does not take {sorted(unknown)}, got {dict(kwargs)}; an '
+                             "upsampler has a key of its own: upsampler=dict(type='DySample', ...)")
         self.resize = resize
         self.kwargs = dict(kwargs)
 

@@ -125,6 +125,17 @@ def test_factor_of_the_host():
     assert_parity(build(FPN, **kwargs), build(HostFPN, **kwargs), maps)
 
 
+@pytest.mark.parametrize('upsample_cfg', [
+    dict(type='dysample', dysample_cfg=dict(groups=4)), dict(mode='nearest', groups=4)], ids=str)
+@pytest.mark.parametrize('name', ['mmdet.FPN', 'mmseg.FPN'])
+def test_an_upsampler_is_no_way_of_resizing(name, upsample_cfg):
+    slot = {'mmdet.FPN': 'mmups.FPN', 'mmseg.FPN': 'mmups.SegFPN'}[name]
+    cfg = dict(in_channels=CHANNELS, out_channels=8, num_outs=4, upsample_cfg=upsample_cfg)
+    ROOT.build(dict(cfg, type=name))  # which stops in its first forward pass
+    with pytest.raises(ValueError, match=r"does not take \['.*upsampler=dict\(type='DySample'"):
+        ROOT.build(dict(cfg, type=slot))
+
+
 def test_host_dialect_without_a_mode():
     """In ``upsampler``, too, it is what the hosts' ``F.interpolate`` does by default."""
     ours = build(FPN, num_outs=4, upsampler=dict(scale_factor=2))
