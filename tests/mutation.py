@@ -49,8 +49,11 @@ TESTS = {
     'mmups/models/upsamplers/base.py': [
         *METHODS, 'tests/models/upsamplers/test_builder.py',
         '-k', 'builder or formula or DySample or FADE or IndexNet or Deconv or Interpolate'],
-    'mmups/models/upsamplers/builder.py': [],
+    'mmups/models/upsamplers/builder.py': ['tests/models/upsamplers/test_builder_keys.py'],
     'mmups/models/upsamplers/carafe.py': [*METHODS, '-k', 'CARAFE'],
+    'mmups/models/upsamplers/checks.py': [
+        'tests/models/upsamplers/test_arguments.py', 'tests/models/upsamplers/test_sizes.py',
+        '-k', 'LCTC or FADE or Interpolate'],
     'mmups/models/upsamplers/deconv.py': [*BASELINES, '-k', 'Deconv'],
     'mmups/models/upsamplers/dysample.py': [*CONTRACT, '-k', 'DySample'],
     'mmups/models/upsamplers/fade.py': [*METHODS, '-k', 'FADE'],
@@ -60,6 +63,8 @@ TESTS = {
     'mmups/models/upsamplers/pixel_shuffle.py': [*BASELINES, '-k', 'PixelShuffle'],
     'mmups/models/upsamplers/sapa.py': [*METHODS, '-k', 'SAPA'],
     'mmups/models/layers': [*SLOTS, '-k', '(passes or [FPN- or [SegformerHead-)' + PROMISES],
+    'mmups/models/layers/factor.py': ['tests/models/layers/test_host_arguments.py'],
+    'mmups/models/layers/host_resize.py': ['tests/models/det/test_fpn.py'],
     'mmups/models/layers/hr_module.py': [
         *SLOTS[:1], '-k', '([HRNet- or [SegHRNet-)' + PROMISES],
     'mmups/models/layers/initialisation.py': [
@@ -68,15 +73,19 @@ TESTS = {
         *SLOTS[:1], '-k', '([UNet or [ERFNet- or [SETRUPHead-)' + PROMISES],
     'mmups/models/layers/upsample_step.py': [
         *SLOTS[:1], '-k', '([YOLACTProtonet- or [FeatureRelayHead-)' + PROMISES],
-    'mmups/swap.py': [],
+    'mmups/sites.py': ['tests/test_swap.py'],
+    'mmups/swap.py': ['tests/test_sites.py'],
     'mmups/engine': ['tests/engine/test_checkpoint.py', 'tests/test_swap.py'],
     'mmups/engine/checkpoint.py': [],
-    'mmups/engine/child_config.py': ['tests/test_swap.py', '-k', 'child or command'],
+    'mmups/engine/child_config.py': ['tests/test_swap_files.py'],
+    'mmups/engine/cli.py': ['tests/engine/test_errors.py', '-k', 'test_cli or mistakes or cause'],
+    'mmups/engine/config_values.py': ['tests/test_swap_files.py'],
     'mmups/engine/families.py': [],
+    'mmups/engine/forks.py': ['tests/engine/test_cli.py'],
     'mmups/engine/trial.py': ['tests/test_sweep.py', '-k', 'not test_all and not test_sample'],
 }
-MODULES = ('mmups/ops', 'mmups/models/upsamplers', 'mmups/models/layers', 'mmups/swap.py',
-           'mmups/engine')
+MODULES = ('mmups/ops', 'mmups/models/upsamplers', 'mmups/models/layers', 'mmups/sites.py',
+           'mmups/swap.py', 'mmups/engine')
 #: Of cosmic-ray's operators those whose mutants look like mistakes.
 OPERATORS = [f'core/{name}' for name in (
     'AddNot', 'ExceptionReplacer', 'NumberReplacer', 'RemoveDecorator', 'ReplaceAndWithOr',
