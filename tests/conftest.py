@@ -4,6 +4,7 @@ import re
 
 import pytest
 import torch
+from mmengine.registry import DefaultScope
 
 import mmups.engine  # noqa: F401  finds the hosts' configs, whatever brought the hosts
 
@@ -24,6 +25,13 @@ def pytest_collection_modifyitems(items):
     """``-k PixelShuffle`` finds ``pixel-shuffle`` and ``pixel_shuffle``, too."""
     for item in items:
         item.extra_keyword_matches.add(re.sub('[-_]', '', item.name))
+
+
+@pytest.fixture(autouse=True)
+def no_default_scope():
+    """A runner that a test builds sets the scope of its process; the next test has none."""
+    yield
+    DefaultScope._instance_dict.clear()
 
 
 @pytest.fixture(autouse=True)

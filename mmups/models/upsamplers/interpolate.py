@@ -42,8 +42,7 @@ class Interpolate(BaseUpsampler):
         if mode not in MODES:
             raise ValueError(f'mode must be one of {MODES}, got mode={mode!r}')
         if mode not in ('bilinear', 'bicubic') and align_corners:
-            raise ValueError(f'mode={mode!r} takes no align_corners, got {align_corners=}; leave '
-                             'it out')
+            raise ValueError(f'{align_corners=} has no meaning with {mode=}; leave it out')
         self.mode = mode
         self.align_corners = align_corners if mode in ('bilinear', 'bicubic') else None
 
