@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
@@ -75,8 +76,9 @@ def test_requirements_are_ranges_that_the_pins_satisfy(family, python):
 
 @pytest.mark.skipif(not MADE_BY_MAKE, reason='no environment of the Makefile')
 def test_all_that_is_installed_is_pinned():
+    # of the environment alone: pkg_resources puts setuptools' own copies on the path
     installed = {canonicalize_name(dist.name): dist.version
-                 for dist in importlib.metadata.distributions()
+                 for dist in importlib.metadata.distributions(path=[sysconfig.get_path('purelib')])
                  if not OF_TORCH.match(canonicalize_name(dist.name))}
     family = 'onedl' if 'onedl-mmcv' in installed else 'openmmlab'
     pinned = pins(family, '{}.{}'.format(*sys.version_info))

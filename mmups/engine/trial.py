@@ -110,7 +110,8 @@ def try_config(cfg: Config, upsamplers: dict[str, dict]) -> dict:
         run['swapped'] = [site.path for site in listed if not site.reason and not site.optional]
         if not run['swapped']:
             continue
-        run['failures'], weights = _attempt(swap_upsampler(cfg, upsampler), weights, run_it)
+        run['failures'], weights = _attempt(swap_upsampler(cfg, upsampler, run['swapped']), weights,
+                                            run_it)
         if run['failures'] and run_it not in stock:
             stock[run_it], _ = _attempt(cfg, None, run_it)
         run['status'] = _status(run['failures'], stock.get(run_it))
