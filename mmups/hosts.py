@@ -22,6 +22,8 @@ REMEDY = ('pip uninstall -y mmcv mmcv-lite && pip install "setuptools<82" ninja 
 NO_OPERATORS = f'and the mmcv of this environment has none: {REMEDY}'
 #: Hosts that are of no use without these operators. Most of mmseg needs none.
 NEED_OPERATORS = ('mmdet', )
+#: The versions that slots were written for and are tested with.
+TESTED = {'mmdet': '3.3.0', 'mmseg': '1.2.2'}
 
 
 def import_host(module: str, user: str) -> None:

@@ -5,13 +5,14 @@ imports this module by the prefix, and the modules in ``locations`` on the first
 swallows an ImportError raised here, so nothing but mmengine is imported. A type that extends a
 class of a host is imported, and the host with it, when it is asked for.
 """
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from typing import Any, Optional, Union
 
 from mmengine import registry as root
 
-from .hosts import import_host
+from .hosts import TESTED, failure, import_host
 
 
 class Registry(root.Registry):
@@ -43,6 +44,33 @@ class Registry(root.Registry):
                                f'{there.__module__}')
             self._hosted[name] = host, module
 
+    def register_package(self, package: str, host: str, files: Mapping[str, str]
+                         ) -> tuple[Callable[[str], Callable], list[str]]:
+        """Announce the types of a package whose files are imported one by one.
+
+        Args:
+            package: Its name.
+            host: As in :meth:`register_hosted`.
+            files: File -> names of the types in it, with spaces between them.
+
+        Returns:
+            The package's ``__getattr__`` and ``__all__``.
+
+        Raises:
+            KeyError: As in :meth:`register_hosted`.
+        """
+        modules = {name: f'{package}.{file}'
+                   for file, names in files.items() for name in names.split()}
+        for name, module in modules.items():
+            self.register_hosted(host, module, (name, ))
+
+        def __getattr__(name: str) -> Callable:
+            if name not in modules:
+                raise AttributeError(f'module {package!r} has no attribute {name!r}')
+            self._load(host, modules[name], f'{self.scope}.{name}')
+            return getattr(import_module(modules[name]), name)
+        return __getattr__, sorted(modules)
+
     def host_of(self, kind: Union[str, Callable], scope: Optional[str]) -> str:
         """The package of a config's type, or the one that this type of mmups extends.
 
@@ -61,15 +89,24 @@ class Registry(root.Registry):
         """Import the types of all hosts.
 
         Returns:
-            Host that cannot be used -> why.
+            Host that cannot be used, ``'mmdet'``, or class of a host whose type of the same name
+            cannot, ``'mmdet.FPN'`` -> why.
         """
         self.import_from_location()
         failed = {}
-        for host, module in dict.fromkeys(self._hosted.values()):
+        for name, (host, module) in self._hosted.items():
+            package = host.split('.')[0]
+            if package in failed:
+                continue
             try:
-                self._load(host, module, module)
+                import_host(host, module)
             except ImportError as error:
-                failed[host.split('.')[0]] = error
+                failed[package] = error
+                continue
+            try:
+                self._load(host, module, f'{self.scope}.{name}')
+            except ImportError as error:
+                failed[f'{package}.{name}'] = error
         return failed
 
     def get(self, key: str) -> Optional[Callable]:
@@ -78,7 +115,7 @@ class Registry(root.Registry):
         path, _, name = str(key).removeprefix(f'{self.scope}.').rpartition('.')
         host, module = self._hosted.get(name, ('', ''))
         whole = f'{self.scope}.{path}.'  # mmups.models.det.FPN is what pure-Python configs dump
-        if module and name not in self.module_dict and (not path or whole.startswith(f'{module}.')):
+        if module and name not in self.module_dict and (not path or f'{module}.'.startswith(whole)):
             try:
                 self._load(host, module, f'{self.scope}.{name}')
             except ImportError as error:
@@ -88,6 +125,12 @@ class Registry(root.Registry):
     @staticmethod
     def _load(host: str, module: str, user: str) -> None:
         import_host(host, user)
+        if error := failure(module):
+            package = host.split('.')[0]
+            version = getattr(sys.modules[package], '__version__', '')
+            raise ImportError(
+                f'{user} does not fit {package} {version}, but {TESTED.get(package)}: pip install '
+                f'"mmups[{package}]" brings a version that it fits ({error})') from error
         import_module(module)
 
     def _register_module(self, module: Callable, module_name: Union[str, list[str], None] = None,

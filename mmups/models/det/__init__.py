@@ -1,37 +1,27 @@
-"""Slots in mmdet's classes; imported only where one is asked for."""
-# ruff: noqa: E402
-from mmups.hosts import import_host
+"""Slots in mmdet's classes."""
+from mmups.registry import MODELS
 
-import_host('mmdet.models', __name__)
-
-from .bfp import BFP
-from .condinst_head import BoxInstMaskHead, CondInstMaskHead
-from .ct_resnet_neck import CTResNetNeck
-from .dyhead import DyHead
-from .fcn_mask_head import DynamicMaskHead, FCNMaskHead, HTCMaskHead, SCNetMaskHead
-from .feature_relay_head import FeatureRelayHead
-from .fpg import FPG
-from .fpn import FPN
-from .fpn_variants import FPN_CARAFE, PAFPN, RFP, FPN_DropBlock
-from .fused_semantic_head import FusedSemanticHead, SCNetSemanticHead
-from .hourglass import HourglassNet
-from .hrfpn import HRFPN
-from .hrnet import HRNet
-from .nas_necks import NASFCOS_FPN, NASFPN
-from .panoptic_fpn_head import ConvUpsample, PanopticFPNHead
-from .pixel_decoder import MSDeformAttnPixelDecoder, PixelDecoder, TransformerEncoderPixelDecoder
-from .rtmdet_ins_head import RTMDetInsHead, RTMDetInsSepBNHead
-from .solo_heads import DecoupledSOLOHead, DecoupledSOLOLightHead, SOLOHead, SOLOV2Head
-from .yolact_protonet import YOLACTProtonet
-from .yolo_necks import YOLOXPAFPN, CSPNeXtPAFPN, YOLOV3Neck
-
-__all__ = [
-    'BFP', 'BoxInstMaskHead', 'CSPNeXtPAFPN', 'CTResNetNeck', 'CondInstMaskHead',
-    'ConvUpsample', 'DecoupledSOLOHead', 'DecoupledSOLOLightHead', 'DyHead', 'DynamicMaskHead',
-    'FCNMaskHead', 'FPG', 'FPN', 'FPN_CARAFE', 'FPN_DropBlock', 'FeatureRelayHead',
-    'FusedSemanticHead', 'HRFPN', 'HRNet', 'HTCMaskHead', 'HourglassNet',
-    'MSDeformAttnPixelDecoder', 'NASFCOS_FPN', 'NASFPN', 'PAFPN', 'PanopticFPNHead',
-    'PixelDecoder', 'RFP', 'RTMDetInsHead', 'RTMDetInsSepBNHead', 'SCNetMaskHead',
-    'SCNetSemanticHead', 'SOLOHead', 'SOLOV2Head', 'TransformerEncoderPixelDecoder',
-    'YOLACTProtonet', 'YOLOV3Neck', 'YOLOXPAFPN'
-]
+#: File -> the slots in it, which are imported, and mmdet with them, when one is asked for.
+FILES = dict(
+    bfp='BFP',
+    condinst_head='BoxInstMaskHead CondInstMaskHead',
+    ct_resnet_neck='CTResNetNeck',
+    dyhead='DyHead',
+    fcn_mask_head='DynamicMaskHead FCNMaskHead HTCMaskHead SCNetMaskHead',
+    feature_relay_head='FeatureRelayHead',
+    fpg='FPG',
+    fpn='FPN',
+    fpn_variants='FPN_CARAFE FPN_DropBlock PAFPN RFP',
+    fused_semantic_head='FusedSemanticHead SCNetSemanticHead',
+    hourglass='HourglassNet',
+    hrfpn='HRFPN',
+    hrnet='HRNet',
+    nas_necks='NASFCOS_FPN NASFPN',
+    panoptic_fpn_head='PanopticFPNHead',
+    pixel_decoder='MSDeformAttnPixelDecoder PixelDecoder TransformerEncoderPixelDecoder',
+    rtmdet_ins_head='RTMDetInsHead RTMDetInsSepBNHead',
+    solo_heads='DecoupledSOLOHead DecoupledSOLOLightHead SOLOHead SOLOV2Head',
+    yolact_protonet='YOLACTProtonet',
+    yolo_necks='CSPNeXtPAFPN YOLOV3Neck YOLOXPAFPN',
+)
+__getattr__, __all__ = MODELS.register_package(__name__, 'mmdet.models', FILES)

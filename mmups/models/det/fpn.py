@@ -3,60 +3,93 @@
 ``forward`` follows mmdet 3.3.0, ``mmdet/models/necks/fpn.py``, and for the extra levels
 ``fpn_carafe.py`` (Apache-2.0, OpenMMLab); written anew and held to both by parity tests.
 """
-from typing import Optional, Union
+from functools import partial
+from typing import Any, Optional, Union
 
 import torch.nn.functional as F
 from mmcv.cnn import ConvModule
 from mmdet.models.necks import FPN as HostFPN
-from mmengine.model import ModuleList
 from torch import Tensor
 
-from mmups.models.layers import HostResize, NoSite, extra_levels, register_slot, top_down
-from mmups.models.upsamplers import build_upsampler
+from mmups.models.layers import (
+    HostResize,
+    Step,
+    UpsamplingSlot,
+    extra_levels,
+    register_slot,
+    top_down,
+)
 
 
-class UpsamplingFPN(HostFPN):
-    """The forward pass that mmdet's FPN and its variants share, in steps that they override."""
+class UpsamplingFPN(UpsamplingSlot):
+    """What the slots in mmdet's FPN and its variants share.
 
-    def build_upsamplers(self, upsampler: Optional[dict]) -> ModuleList:
-        """Module i takes level i+1 to level i, guided by the lateral map of level i."""
-        steps = len(self.lateral_convs) - 1
-        if upsampler is not None and not steps:
-            raise NoSite(f'{type(self).__name__} with start_level={self.start_level}, end_level='
-                         f'{self.end_level} has one level: there is nothing to upsample')
-        return ModuleList(
-            HostResize(F.interpolate, self.upsample_cfg) if upsampler is None else
-            build_upsampler(upsampler, self.out_channels, guide_channels=self.out_channels)
-            for _ in range(steps))
+    ``upsample_modules[i]`` takes level i+1 to level i, guided by the lateral map of level i.
+    """
+
+    decided_by = ('start_level', 'end_level')
+    guide = 'the lateral map'
+
+    def host_steps(self) -> list[Step]:
+        resize = partial(HostResize, F.interpolate, self.upsample_cfg)
+        return [Step(self.out_channels, self.out_channels, host=resize)
+                for _ in self.lateral_convs[1:]]
 
     def forward(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """Backbone maps, finest first, to ``num_outs`` maps of ``out_channels``."""
-        if len(inputs) != len(self.in_channels):
-            raise ValueError(f'this {type(self).__name__} was built for {len(self.in_channels)} '
-                             f'maps, got {len(inputs)}')
-        laterals = self._merge(self._laterals(inputs))
-        outs = self._outs(laterals)
+        self.check_maps(inputs, len(self.in_channels))
+        laterals = self.merge(self.laterals(inputs))
+        outs = self.finish(laterals)
         return (*outs, *extra_levels(self, inputs, laterals, outs))
 
-    def _laterals(self, inputs: tuple[Tensor, ...]) -> list[Tensor]:
+    def laterals(self, inputs: tuple[Tensor, ...]) -> list[Tensor]:
         return [conv(x) for conv, x in zip(self.lateral_convs, inputs[self.start_level:])]
 
-    def _merge(self, laterals: list[Tensor]) -> list[Tensor]:
+    def merge(self, laterals: list[Tensor]) -> list[Tensor]:
         return top_down(laterals, self.upsample_modules)
 
-    def _outs(self, laterals: list[Tensor]) -> list[Tensor]:
+    def finish(self, laterals: list[Tensor]) -> list[Tensor]:
         return [conv(x) for conv, x in zip(self.fpn_convs, laterals)]
 
 
-@register_slot(HostFPN)
-class FPN(UpsamplingFPN):
-    """Feature pyramid network whose top-down steps are upsamplers.
-
-    ``upsample_modules[i]`` takes level i+1 to level i, guided by the lateral map of level i.
+class HostWithExtraLevels(HostFPN):
+    """mmdet's FPN with laterals for its extra levels, those of FPN_CARAFE.
 
     Args:
         args, kwargs: As in mmdet's FPN, and so are the arguments that are named here.
-        upsampler: The method and its arguments; None: mmdet's ``upsample_cfg``.
+        top_down_extra_levels: As in :class:`FPN`.
+    """
+
+    def __init__(self, in_channels: list[int], out_channels: int, num_outs: int,
+                 start_level: int = 0, end_level: int = -1,
+                 add_extra_convs: Union[bool, str] = False, relu_before_extra_convs: bool = False,
+                 no_norm_on_lateral: bool = False, conv_cfg: Optional[dict] = None,
+                 norm_cfg: Optional[dict] = None, act_cfg: Optional[dict] = None, *args: Any,
+                 top_down_extra_levels: bool = False, **kwargs: Any):
+        super().__init__(in_channels, out_channels, num_outs, start_level, end_level,
+                         add_extra_convs, relu_before_extra_convs, no_norm_on_lateral, conv_cfg,
+                         norm_cfg, act_cfg, *args, **kwargs)
+        if not top_down_extra_levels:
+            return
+        if self.add_extra_convs:
+            raise ValueError('top_down_extra_levels=True already makes the extra levels; set '
+                             f'add_extra_convs=False, got {self.add_extra_convs!r}')
+        convs = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg, inplace=False)
+        lateral = {**convs, 'norm_cfg': None if no_norm_on_lateral else norm_cfg}
+        channels = in_channels[self.backbone_end_level - 1]
+        while len(self.lateral_convs) < num_outs:
+            self.lateral_convs.append(
+                ConvModule(channels, out_channels, 3, stride=2, padding=1, **lateral))
+            self.fpn_convs.append(ConvModule(out_channels, out_channels, 3, padding=1, **convs))
+            channels = out_channels
+
+
+@register_slot(HostFPN)
+class FPN(UpsamplingFPN, HostWithExtraLevels):
+    """Feature pyramid network whose top-down steps are upsamplers.
+
+    Args:
+        args, kwargs: As in :class:`UpsamplingSlot` and mmdet's FPN.
         top_down_extra_levels: False: levels beyond the backbone's are made from the finished
             pyramid, as in mmdet's FPN. True: they are laterals of their own (a 3x3 convolution
             of stride 2) and take part in the top-down path, as in mmdet's FPN_CARAFE. With
@@ -64,38 +97,12 @@ class FPN(UpsamplingFPN):
             Faster R-CNN and Mask R-CNN in the DySample and CARAFE papers.
 
     Raises:
-        NoSite: ``upsampler`` in a pyramid of one level.
         ValueError: ``top_down_extra_levels`` together with ``add_extra_convs``; a checkpoint of
             the other topology; not as many maps as ``in_channels``.
     """
 
-    def __init__(self, in_channels: list[int], out_channels: int, num_outs: int,
-                 start_level: int = 0, end_level: int = -1,
-                 add_extra_convs: Union[bool, str] = False, relu_before_extra_convs: bool = False,
-                 no_norm_on_lateral: bool = False, conv_cfg: Optional[dict] = None,
-                 norm_cfg: Optional[dict] = None, act_cfg: Optional[dict] = None, *args,
-                 upsampler: Optional[dict] = None, top_down_extra_levels: bool = False, **kwargs):
-        super().__init__(in_channels, out_channels, num_outs, start_level, end_level,
-                         add_extra_convs, relu_before_extra_convs, no_norm_on_lateral, conv_cfg,
-                         norm_cfg, act_cfg, *args, **kwargs)
-        convs = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg)
-        if top_down_extra_levels:
-            if self.add_extra_convs:
-                raise ValueError('top_down_extra_levels=True already makes the extra levels; set '
-                                 f'add_extra_convs=False, got {self.add_extra_convs!r}')
-            channels = in_channels[self.backbone_end_level - 1]
-            lateral = {**convs, 'norm_cfg': None if self.no_norm_on_lateral else norm_cfg}
-            while len(self.lateral_convs) < num_outs:
-                self.lateral_convs.append(
-                    ConvModule(channels, out_channels, 3, stride=2, padding=1, inplace=False,
-                               **lateral))
-                self.fpn_convs.append(
-                    ConvModule(out_channels, out_channels, 3, padding=1, inplace=False, **convs))
-                channels = out_channels
-        self.upsample_modules = self.build_upsamplers(upsampler)
-
-    def _laterals(self, inputs: tuple[Tensor, ...]) -> list[Tensor]:
-        laterals = super()._laterals(inputs)
+    def laterals(self, inputs: tuple[Tensor, ...]) -> list[Tensor]:
+        laterals = super().laterals(inputs)
         x = inputs[self.backbone_end_level - 1]
         for conv in self.lateral_convs[len(laterals):]:
             x = conv(x)

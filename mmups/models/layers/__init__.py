@@ -1,16 +1,17 @@
 """Host-free plumbing between slots and upsamplers."""
 from .factor import whole_factor
 from .host_resize import HostResize
-from .hr_module import HRModule
-from .initialisation import UpsamplersLast
-from .ladder import build_ladder, climb, lift
-from .slot import SLOT_OF, NoSite, Slot, register_slot
-from .top_down import add_to_guide, extra_levels, top_down
+from .hr_module import UpsamplingHRNet
+from .ladder import climb, crop_to_half, double, hand_down, ladder_steps, lift, summands
+from .slot import SLOT_OF, NoSite, Step, UpsamplingPart, UpsamplingSlot, register_slot
+from .sums import add_to_guide
+from .top_down import extra_levels, top_down
 from .up_conv import UpConv
 from .upsample_step import UpsampleStep
 
 __all__ = [
-    'SLOT_OF', 'HRModule', 'HostResize', 'NoSite', 'Slot', 'UpConv', 'UpsampleStep',
-    'UpsamplersLast', 'add_to_guide', 'build_ladder', 'climb', 'extra_levels', 'lift',
-    'register_slot', 'top_down', 'whole_factor'
+    'SLOT_OF', 'HostResize', 'NoSite', 'Step', 'UpConv', 'UpsampleStep', 'UpsamplingHRNet',
+    'UpsamplingPart', 'UpsamplingSlot', 'add_to_guide', 'climb', 'crop_to_half', 'double',
+    'extra_levels', 'hand_down', 'ladder_steps', 'lift', 'register_slot', 'summands', 'top_down',
+    'whole_factor'
 ]

@@ -1,27 +1,31 @@
-"""From a coarse map to a finer one, rung by rung."""
-from collections.abc import Sequence
-from itertools import islice
+"""From a coarse map to a finer one, rung by rung.
 
-from mmengine.model import ModuleList
+Methods that reach any size in one step (plain interpolation) do so, as the hosts do; nobody else
+asks for ``any_size``.
+"""
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any
+
 from torch import Tensor, nn
 
-from mmups.models.upsamplers import build_upsampler
+from .slot import Step
+from .sums import add_to_guide, terms_of_sum, without_guide
 
 
-def build_ladder(upsampler: dict, channels: Sequence[int]) -> ModuleList:
-    """Upsamplers for :func:`climb`, one per rung.
+def ladder_steps(channels: Sequence[int], **options: Any) -> list[Step]:
+    """Steps for :func:`climb`, one per rung.
 
     Args:
-        upsampler: The method and its arguments.
         channels: Channels of the maps, finest first, each map half as large as the one before.
             Every map keeps its own; the guide of a rung has those of the level it reaches.
+        options: Further attributes of every step.
     """
-    return ModuleList(
-        build_upsampler(upsampler, channels[level], guide_channels=channels[rung])
-        for level in range(len(channels) - 1, 0, -1) for rung in range(level - 1, -1, -1))
+    return [Step(channels[level], channels[rung], **options)
+            for level in range(len(channels) - 1, 0, -1) for rung in range(level - 1, -1, -1)]
 
 
-def climb(maps: Sequence[Tensor], upsample_modules: Sequence[nn.Module]) -> list[Tensor]:
+def climb(maps: Sequence[Tensor], upsample_modules: Iterable[nn.Module]) -> list[Tensor]:
     """Bring every map to the size of the finest one.
 
     Map i climbs i rungs, each guided by (and ending at the size of) the map of the next finer
@@ -35,26 +39,74 @@ def climb(maps: Sequence[Tensor], upsample_modules: Sequence[nn.Module]) -> list
     Returns:
         Maps (N, C, h_0, w_0), in the order of ``maps``.
     """
+    lifted = [lift(x, guides, modules) for x, guides, modules in _climbs(maps, upsample_modules)]
+    return [maps[0], *lifted[::-1]]
+
+
+def summands(maps: Sequence[Tensor], upsample_modules: Iterable[nn.Module]) -> list[Tensor]:
+    """Maps whose sum is that of all ``maps``, brought to the size of the finest as in
+    :func:`climb`, each once also where a method's output holds its guide."""
+    lifted = []
+    for x, guides, modules in _climbs(maps, upsample_modules):
+        lifted.append(lift(x, guides, modules, own_part=True))
+    return terms_of_sum(maps[0], lifted[::-1], modules[-1]) if lifted else [maps[0]]
+
+
+def _climbs(maps: Sequence[Tensor], upsample_modules: Iterable[nn.Module]
+            ) -> Iterator[tuple[Tensor, Sequence[Tensor], list[nn.Module]]]:
+    """Each map but the finest, the coarsest first, with the guides and modules of its rungs."""
     modules = iter(upsample_modules)
-    lifted = [maps[0]]
     for level in range(len(maps) - 1, 0, -1):
-        lifted.insert(1, lift(maps[level], maps[level - 1::-1], list(islice(modules, level))))
-    return lifted
+        yield maps[level], maps[level - 1::-1], list(islice(modules, level))
 
 
-def lift(x: Tensor, guides: Sequence[Tensor], upsample_modules: Sequence[nn.Module]) -> Tensor:
+def lift(x: Tensor, guides: Sequence[Tensor], upsample_modules: Sequence[nn.Module],
+         own_part: bool = False) -> Tensor:
     """Bring one map to the size of the last guide.
-
-    Methods that reach any size in one step jump to the last rung.
 
     Args:
         x: (N, C, h, w).
         guides: Maps of the finer levels, in climbing order.
         upsample_modules: One per guide.
+        own_part: True: the guides are maps of a sum, and only the last one may be part of the
+            result, as in :func:`terms_of_sum`.
     """
-    rungs = list(zip(upsample_modules, guides))
-    if rungs[-1][0].any_size:
+    rungs = list(zip(guides, upsample_modules))
+    if rungs[-1][1].any_size:
         rungs = rungs[-1:]
-    for upsample, guide in rungs:
+    for i, (guide, upsample) in enumerate(rungs, start=1):
         x = upsample(x, guide, guide.shape[2:])
+        if own_part and i < len(rungs):
+            x = without_guide(guide, x, upsample)
     return x
+
+
+def hand_down(x: Tensor, guides: Sequence[Tensor],
+              upsample_modules: Iterable[nn.Module]) -> list[Tensor]:
+    """Add one map to all finer levels, which it reaches one after the other.
+
+    Args:
+        x: (N, C, h, w).
+        guides: Maps (N, C, h_i, w_i) of the finer levels, in climbing order.
+        upsample_modules: One per guide.
+
+    Returns:
+        The sums, in the order of ``guides``.
+    """
+    sums, source = [], x
+    for guide, upsample in zip(guides, upsample_modules):
+        out = upsample(x if upsample.any_size else source, guide, guide.shape[2:])
+        sums.append(add_to_guide(guide, out, upsample))
+        source = without_guide(guide, out, upsample)
+    return sums
+
+
+def double(x: Tensor, guide: Tensor, upsample: nn.Module) -> Tensor:
+    """Bring ``x`` to the guide's size, which is within a pixel of twice its own; where a host
+    doubles whatever comes and fits the result afterwards, so does interpolation."""
+    return upsample(x) if upsample.any_size else upsample(x, guide, guide.shape[2:])
+
+
+def crop_to_half(x: Tensor, size: tuple[int, int], upsample: nn.Module) -> Tensor:
+    """``x`` without what twice of it has beyond ``size``, a pixel that some hosts round up to."""
+    return x if upsample.any_size else x[..., :(size[0] + 1) // 2, :(size[1] + 1) // 2]

@@ -1,45 +1,226 @@
-"""Which class of a host is replaced by which slot, and by which keys its sites are configured."""
-from collections.abc import Callable
-from dataclasses import dataclass
+"""The one scaffold of all slots: which steps a class of a host takes, and what takes them instead.
 
+A slot is ``class X(UpsamplingSlot, HostX)``. It says what its host upsamples (``host_steps``, or
+``parts`` where that happens in a module of the host), what an upsampler replaces (``adapt``), and
+its flow (``forward``); how upsamplers are built, named, refused and initialised is said here.
+"""
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any, ClassVar, Optional, Union
+
+from mmengine.model import BaseModule, ModuleList, initialize
+from torch import Tensor, nn
+
+from mmups.models.upsamplers import BaseUpsampler, build_upsampler
 from mmups.registry import MODELS
+
+from .factor import whole_factor
+from .up_conv import UpConv
 
 
 class NoSite(ValueError):
-    """With these arguments the slot upsamples nothing, so that it has no use for an upsampler."""
+    """With these arguments a slot has no step for a key, and so no use for an upsampler.
+
+    Attributes:
+        steps: Those that it has, for other keys.
+    """
+
+    def __init__(self, message: str, steps: tuple['Step', ...] = ()):
+        super().__init__(message)
+        self.steps = steps
 
 
 @dataclass(frozen=True)
-class Slot:
-    """A class of mmups in place of a host's.
+class Step:
+    """One upsampling step of a host.
 
     Attributes:
-        cls: The class of mmups.
-        keys: Config keys of the sites that are swapped unless a user says otherwise.
-        optional: Config keys of further sites (final logits, fusions).
+        channels: Channels of the map.
+        guide_channels: Channels of the map whose size it is brought to; None: there is no guide.
+        factor: Ratio of the fine to the coarse size, in any form in which a host has it.
+        key: Config key of the upsampler.
+        host: What takes the step where no upsampler is configured: the config of one, or what
+            makes the module; None: a layer of the host, which stays where it is.
+        out_channels: Channels behind the step, where it changes them too.
     """
 
-    cls: type
-    keys: tuple[str, ...]
-    optional: tuple[str, ...]
+    channels: int
+    guide_channels: Optional[int] = None
+    factor: Any = 2
+    key: str = 'upsampler'
+    host: Union[dict, Callable[[], nn.Module], None] = None
+    out_channels: Optional[int] = None
+
+    def build(self, upsampler: Optional[dict]) -> Optional[nn.Module]:
+        """The module that takes this step; None: the host takes it by itself.
+
+        Args:
+            upsampler: The method and its arguments; None: ``host``.
+
+        Raises:
+            ValueError, TypeError: As in :func:`build_upsampler`, or ``factor`` is one that no
+                upsampler can have.
+        """
+        cfg = self.host if upsampler is None else upsampler
+        if cfg is None or callable(cfg):
+            return cfg and cfg()
+        upsample = build_upsampler(cfg, self.channels, self.guide_channels,
+                                   whole_factor(self.factor))
+        return UpConv(upsample, self.out_channels) if self.out_channels else upsample
 
 
-#: Class of a host -> its slot. Subclasses of the host class are classes of their own.
-SLOT_OF: dict[type, Slot] = {}
+class _Stepwise:
+    """What a slot and a part of one have in common."""
+
+    def host_steps(self) -> list[Step]:
+        """The steps of the host as it was built, in the order of ``upsample_modules``."""
+        return []
+
+    def adapt(self) -> None:
+        """Take out of the host, once ``upsample_modules`` is there, what it replaces."""
+
+    def upsamplers_of(self, key: str) -> list[nn.Module]:
+        """Those of ``upsample_modules`` that take the steps of ``key``, in their order."""
+        return [module for module, owner in zip(self.upsample_modules, self._keys) if owner == key]
+
+    def _install(self, steps: Iterable[Step], upsamplers: Mapping[str, Optional[dict]]) -> None:
+        built = [(step.key, step.build(upsamplers[step.key])) for step in steps]
+        built = [(key, module) for key, module in built if module is not None]
+        self._keys = [key for key, _ in built]
+        self.upsample_modules = ModuleList(module for _, module in built)
+        self.swapped = frozenset(key for key, cfg in upsamplers.items() if cfg is not None)
+        if self.swapped or built:
+            self.adapt()
 
 
-def register_slot(host: type, keys: tuple[str, ...] = ('upsampler', ),
-                  optional: tuple[str, ...] = ()) -> Callable[[type], type]:
+class UpsamplingPart(_Stepwise, BaseModule):
+    """A module inside a slot's host, with upsamplers: ``forward`` is the subclass's own.
+
+    Layers, their keys, and attributes of the host's module are taken over; it is left alone until
+    an upsampler is configured.
+
+    Args:
+        host: The module of the host.
+    """
+
+    def __init__(self, host: nn.Module):
+        super().__init__(getattr(host, 'init_cfg', None))
+        vars(self).update((k, v) for k, v in vars(host).items() if k not in vars(self))
+        for name, module in host.named_children():
+            self.add_module(name, module)
+
+
+class UpsamplingSlot(_Stepwise):
+    """Base of all slots, before the class of the host.
+
+    Args:
+        args, kwargs: As in the host, and the keys in ``optional``, each like ``upsampler``.
+        upsampler: The method and its arguments, ``dict(type='DySample')``; None: what the host
+            does. ``upsample_modules`` holds what is built, here or in the parts.
+
+    Raises:
+        NoSite: A key is configured, and with these arguments the host has no step for it.
+        ValueError, TypeError: As in :func:`build_upsampler`.
+    """
+
+    #: Config keys of further sites, which a swap leaves alone unless they are asked for.
+    optional: ClassVar[tuple[str, ...]] = ()
+    #: Attributes of the host that decide which steps there are.
+    decided_by: ClassVar[tuple[str, ...]] = ()
+    #: Which maps guide the steps, for the table in docs/slots.md; None: there is no guide.
+    guide: ClassVar[Optional[str]] = None
+    #: True: the host's ``init_weights`` draws every layer beneath it anew, the upsamplers' too.
+    host_draws_all: ClassVar[bool] = False
+
+    def __init__(self, *args: Any, upsampler: Optional[dict] = None, **kwargs: Any):
+        upsamplers = {key: kwargs.pop(key, None) for key in self.optional}
+        upsamplers = {'upsampler': upsampler, **upsamplers}
+        self.swapped = frozenset(key for key, cfg in upsamplers.items() if cfg is not None)
+        super().__init__(*args, **kwargs)
+        own, parts = self.host_steps(), list(self.parts())
+        of_parts = [part.host_steps() for *_, part in parts]
+        self._steps = (*(step for steps in of_parts for step in steps), *own)
+        self._refuse_keys_without_a_step()
+        if self.swapped:
+            for (owner, name, part), steps in zip(parts, of_parts):
+                part._install(steps, upsamplers)
+                setattr(owner, name, part)
+        self._install(own, upsamplers)
+
+    def parts(self) -> Iterable[tuple[nn.Module, str, UpsamplingPart]]:
+        """Owner and name of each module of the host that upsamples, and what takes its place."""
+        return ()
+
+    def steps(self) -> list[Step]:
+        """The steps that upsamplers take, or could take, of all keys."""
+        return list(self._steps)
+
+    @classmethod
+    def keys(cls) -> tuple[str, ...]:
+        """Config keys of the sites."""
+        return ('upsampler', *cls.optional)
+
+    @classmethod
+    def site_args(cls, cfg: dict, sizes: Callable[[], Optional[list[tuple[int, int]]]]) -> dict:
+        """Keys that the config of a host lacks, and this slot needs in its place.
+
+        Args:
+            cfg: The config of the host's class.
+            sizes: Gives (h, w) of the maps that reach it, or None if they cannot be found.
+
+        Raises:
+            ValueError: They are needed, and cannot be said.
+        """
+        return {}
+
+    def check_maps(self, maps: Any, count: int) -> None:
+        """Raise a ValueError unless ``maps`` is a list or tuple of as many maps."""
+        if not isinstance(maps, (list, tuple)):
+            got = f'a tensor of shape {tuple(maps.shape)}' if isinstance(maps, Tensor) else maps
+            raise ValueError(f'this {type(self).__name__} takes a list of maps, got {got}')
+        if len(maps) != count:
+            raise ValueError(f'this {type(self).__name__} was built for {count} maps, got '
+                             f'{len(maps)}')
+
+    def init_weights(self) -> None:
+        """As in the host, with the upsamplers' initial weights behind its own."""
+        if hasattr(super(), 'init_weights'):
+            super().init_weights()
+        if not self.host_draws_all:
+            return
+        for module in self.modules():
+            if isinstance(module, BaseUpsampler):
+                module.init_weights()
+        init_cfg = getattr(self, 'init_cfg', None) or ()
+        files = [cfg for cfg in ([init_cfg] if isinstance(init_cfg, dict) else init_cfg)
+                 if cfg['type'] == 'Pretrained']
+        if files:  # once more, as it may hold the upsamplers
+            initialize(self, files)
+
+    def _refuse_keys_without_a_step(self) -> None:
+        there = {step.key for step in self._steps}
+        for key in sorted(self.swapped - there):
+            args = ', '.join(f'{name.split(".")[-1]}={attrgetter(name)(self)!r}'
+                             for name in self.decided_by)
+            others = f'; it has steps for {", ".join(sorted(there))}' if there else ''
+            raise NoSite(f'{type(self).__name__}{" with " * bool(args)}{args} has no upsampling '
+                         f'step for {key}{others}', self.steps())
+
+
+#: Class of a host -> its slot. Subclasses of the host's class are classes of their own.
+SLOT_OF: dict[type, type[UpsamplingSlot]] = {}
+
+
+def register_slot(host: type) -> Callable[[type], type]:
     """Decorator: the class joins the registry under its name, and replaces ``host`` in swaps.
 
     Args:
-        host: The class that is replaced. The slot takes its arguments and ``keys``; without any
-            of these it computes what ``host`` does.
-        keys: As in :class:`Slot`.
-        optional: As in :class:`Slot`.
+        host: The class that is replaced. Without any of its keys the slot computes what ``host``
+            does.
     """
     def register(cls: type) -> type:
         MODELS.register_module()(cls)
-        SLOT_OF[host] = Slot(cls, keys, optional)
+        SLOT_OF[host] = cls
         return cls
     return register

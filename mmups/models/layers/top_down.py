@@ -5,6 +5,8 @@ from typing import Optional
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .sums import add_to_guide
+
 
 def top_down(laterals: Iterable[Tensor], upsample_modules: Sequence[nn.Module],
              refine: Optional[Callable[[Tensor], Tensor]] = None) -> list[Tensor]:
@@ -26,14 +28,6 @@ def top_down(laterals: Iterable[Tensor], upsample_modules: Sequence[nn.Module],
         merged = add_to_guide(finer, out, upsample)
         maps[i - 1] = merged if refine is None else refine(merged)
     return maps
-
-
-def add_to_guide(guide: Tensor, out: Tensor, upsample: nn.Module) -> Tensor:
-    """The sum of an upsampler's guide and its output.
-
-    A method whose output holds the guide already (gated FADE) replaces the sum.
-    """
-    return out if upsample.includes_guide else guide + out
 
 
 def extra_levels(neck: nn.Module, inputs: Sequence[Tensor], laterals: Sequence[Tensor],

@@ -4,24 +4,21 @@ from typing import Optional
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from mmups.models.upsamplers import build_upsampler
+from mmups.models.upsamplers import BaseUpsampler
 
 
 class UpConv(BaseModule):
     """An upsampler, and a 1x1 convolution to other channels.
 
     Args:
-        upsampler: The method and its arguments.
-        in_channels: Channels of the map to upsample.
+        upsample: The upsampler.
         out_channels: Channels of the result.
-        guide_channels: As in :func:`build_upsampler`.
     """
 
-    def __init__(self, upsampler: dict, in_channels: int, out_channels: int,
-                 guide_channels: Optional[int] = None):
+    def __init__(self, upsample: BaseUpsampler, out_channels: int):
         super().__init__()
-        self.upsample = build_upsampler(upsampler, in_channels, guide_channels)
-        self.conv = nn.Conv2d(in_channels, out_channels, 1)
+        self.upsample = upsample
+        self.conv = nn.Conv2d(upsample.in_channels, out_channels, 1)
 
     def forward(self, x: Tensor, guide: Optional[Tensor] = None,
                 size: Optional[tuple[int, int]] = None) -> Tensor:

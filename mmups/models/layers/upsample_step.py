@@ -1,23 +1,26 @@
 """What takes the place of a host's interpolation layer that is called with a map alone."""
-from mmengine.model import BaseModule, ModuleList
-from torch import Tensor
+from typing import Any
 
-from mmups.models.upsamplers import build_upsampler
+from torch import Tensor, nn
+
+from .slot import Step, UpsamplingPart
 
 
-class UpsampleStep(BaseModule):
+class UpsampleStep(UpsamplingPart):
     """One upsampler without a guide, in ``upsample_modules`` as everywhere.
 
     Args:
-        upsampler: The method and its arguments.
-        in_channels: As in :func:`build_upsampler`.
-        scale_factor: As in :func:`build_upsampler`.
+        host: The layer.
+        channels: Channels of the map.
+        factor: As in :class:`Step`.
     """
 
-    def __init__(self, upsampler: dict, in_channels: int, scale_factor: int = 2):
-        super().__init__()
-        self.upsample_modules = ModuleList(
-            [build_upsampler(upsampler, in_channels, scale_factor=scale_factor)])
+    def __init__(self, host: nn.Module, channels: int, factor: Any = 2):
+        super().__init__(host)
+        self._step = Step(channels, factor=factor)
+
+    def host_steps(self) -> list[Step]:
+        return [self._step]
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, h, w) to (N, C, s*h, s*w)."""

@@ -3,21 +3,42 @@
 Each class gains what :class:`UpsamplingHead` has for all: its inputs' steps with
 ``input_transform='resize_concat'``, and ``logits_upsampler``.
 """
-from mmseg.models import decode_heads
+from mmseg.models import decode_heads as hosts
 
-from mmups.models.layers import UpsamplersLast, register_slot
+from mmups.models.layers import register_slot
 
 from .head import UpsamplingHead
 
-NAMES = ('ANNHead', 'APCHead', 'ASPPHead', 'CCHead', 'DAHead', 'DDRHead', 'DMHead', 'DNLHead',
-         'DepthwiseSeparableFCNHead', 'EMAHead', 'EncHead', 'FCNHead', 'GCHead', 'ISAHead',
-         'NLHead', 'OCRHead', 'PIDHead', 'PSAHead', 'PSPHead', 'STDCHead')
+
+def plain(host: type, host_draws_all: bool = False) -> type:
+    """The slot in a head.
+
+    Args:
+        host: mmseg's class.
+        host_draws_all: As in :class:`UpsamplingSlot`.
+    """
+    body = dict(__module__=__name__, __doc__=f"mmseg's {host.__name__}.",
+                host_draws_all=host_draws_all)
+    return register_slot(host)(type(host)(host.__name__, (UpsamplingHead, host), body))
 
 
-for _name in NAMES:
-    _host = getattr(decode_heads, _name)
-    # These two draw every convolution beneath them anew, whatever its owner.
-    _mixins = (UpsamplersLast, ) if _name in ('DDRHead', 'PIDHead') else ()
-    _body = dict(__module__=__name__, __doc__=f"mmseg's {_name} behind an :class:`UpsamplingHead`.")
-    globals()[_name] = register_slot(_host, optional=('logits_upsampler', ))(
-        type(_host)(_name, (*_mixins, UpsamplingHead, _host), _body))
+ANNHead = plain(hosts.ANNHead)
+APCHead = plain(hosts.APCHead)
+ASPPHead = plain(hosts.ASPPHead)
+CCHead = plain(hosts.CCHead)
+DAHead = plain(hosts.DAHead)
+DDRHead = plain(hosts.DDRHead, host_draws_all=True)
+DMHead = plain(hosts.DMHead)
+DNLHead = plain(hosts.DNLHead)
+DepthwiseSeparableFCNHead = plain(hosts.DepthwiseSeparableFCNHead)
+EMAHead = plain(hosts.EMAHead)
+EncHead = plain(hosts.EncHead)
+FCNHead = plain(hosts.FCNHead)
+GCHead = plain(hosts.GCHead)
+ISAHead = plain(hosts.ISAHead)
+NLHead = plain(hosts.NLHead)
+OCRHead = plain(hosts.OCRHead)
+PIDHead = plain(hosts.PIDHead, host_draws_all=True)
+PSAHead = plain(hosts.PSAHead)
+PSPHead = plain(hosts.PSPHead)
+STDCHead = plain(hosts.STDCHead)
