@@ -8,11 +8,11 @@ from .version import __version__
 
 prepare_imports()
 
-__all__ = ['__version__', 'list_sites', 'swap_upsampler']
+__all__ = ['__version__', 'list_sites', 'presets', 'swap_upsampler']
 
 
 def __getattr__(name: str):
-    if name in ('list_sites', 'swap_upsampler'):
+    if name in __all__:
         from . import swap
         return getattr(swap, name)
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

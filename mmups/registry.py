@@ -99,7 +99,7 @@ class Registry(root.Registry):
             if package in failed:
                 continue
             try:
-                import_host(host, module)
+                import_host(host, self.scope)
             except ImportError as error:
                 failed[package] = error
                 continue

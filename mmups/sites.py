@@ -4,51 +4,26 @@ Nothing here knows a model. What cannot be run in this way stays unknown, and is
 against a site.
 """
 import copy
-import warnings
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Optional
 
 import torch
-import torch.nn.functional as F
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import MODELS as ROOT
-from torch import Tensor, nn
+from torch import nn
 
-from mmups.models.layers import NoSite, Slot
-from mmups.models.upsamplers import BaseUpsampler
+from mmups.models.host_configs import ONLY_SIZE, WEIGHTS
+from mmups.models.layers import NoSite, UpsamplingSlot, whole_factor
+from mmups.models.layers import Step as SlotStep
+
+from .probe import Notes, Probe, run, without_a_trace
 
 #: How the reason of a site begins that has no upsampling step with its arguments.
 NOTHING = 'nothing to swap'
 #: Side of the image, where the backbone does not say another one.
 SIDE = 128
-#: Keys whose values a constructor may read from a disk or a server, and sizes do not depend on.
-WEIGHTS = ('pretrained', 'checkpoint', 'checkpoint_path')
-
-
-class Misfit(Exception):
-    """The maps of a step are not as far apart as its upsampler needs."""
-
-
-class Probe(BaseUpsampler):
-    """Tells the upsamplers of one site from all others, and whether they are given maps that fit.
-
-    Raises:
-        Misfit: In ``forward``, for a ``size`` that no upsampler of this factor can be fitted to.
-    """
-
-    def forward(self, x: Tensor, guide: Optional[Tensor] = None,
-                size: Optional[tuple[int, int]] = None) -> Tensor:
-        if size is not None and any(abs(target - self.scale_factor * n) >= self.scale_factor
-                                    for target, n in zip(size, x.shape[2:])):
-            fine, coarse = ('x'.join(map(str, shape)) for shape in (size, x.shape[2:]))
-            raise Misfit(f'maps of {fine} and {coarse} are not x{self.scale_factor} apart')
-        return self.upsample(x, guide) if size is None else F.interpolate(x, size=size)
-
-    def upsample(self, x: Tensor, guide: Optional[Tensor]) -> Tensor:
-        return F.interpolate(x, scale_factor=float(self.scale_factor))
 
 
 @dataclass(frozen=True)
@@ -89,6 +64,7 @@ class Site:
         location: Keys and indices that lead from the model to the module's config.
         options: Further config keys that the slot needs in this model.
         misfit: Why only methods that reach any size in one step fit; None: all may.
+        declared: The steps as the slot states them, for :meth:`refusal`.
     """
 
     path: str
@@ -101,6 +77,7 @@ class Site:
     location: tuple = field(default=(), repr=False)
     options: dict = field(default_factory=dict, repr=False)
     misfit: Optional[str] = field(default=None, repr=False)
+    declared: tuple[SlotStep, ...] = field(default=(), repr=False)
 
     @property
     def config_key(self) -> str:
@@ -110,6 +87,17 @@ class Site:
     def changes(self, upsampler: dict) -> dict:
         """What to set in the module's config."""
         return {'type': self.slot, **self.options, self.key: copy.deepcopy(upsampler)}
+
+    def refusal(self, upsampler: dict) -> Optional[str]:
+        """Why the steps of this site cannot take an upsampler; None: they can."""
+        if self.reason is None:
+            try:
+                with without_a_trace():
+                    for step in dict.fromkeys(replace(step, host=None) for step in self.declared):
+                        step.build(upsampler)
+            except (TypeError, ValueError) as error:
+                return str(error)
+        return self.reason
 
 
 def at(node: Any, location: tuple) -> Any:
@@ -180,58 +168,70 @@ class Model:
                 return module
         raise failure
 
-    def probe(self, site: Site, slot: Slot) -> Site:
-        """The site with its steps, or the reason why there are none."""
-        try:
-            site = replace(site, options={**site.options, **self._options(site, slot)})
-            module = self.build(site.location, site.changes(dict(type=Probe)))
-        except NoSite as error:
-            return replace(site, reason=f'{NOTHING}: {error}')
-        except Exception as error:
-            return replace(site, reason=f'cannot be built: {type(error).__name__}: {error}')
-        steps = Counter(Step(m.in_channels, m.scale_factor, m.guide_channels)
-                        for m in module.modules() if isinstance(m, Probe))
-        if not steps:
-            return replace(site, reason=f'{NOTHING}: no step with these arguments')
-        return replace(site, misfit=self._misfit(module, site, slot), steps=tuple(
-            replace(step, count=count) for step, count in steps.items()))
+    def examine(self, sites: list[Site], slot: type[UpsamplingSlot]) -> list[Site]:
+        """The sites of one module, with their steps, or the reasons why there are none.
 
-    def fit(self, site: Site, upsampler: dict) -> Site:
-        """The site, with a reason if it cannot take the upsampler."""
-        if site.reason is not None:
-            return site
+        Args:
+            sites: One per key of the slot, without steps.
+            slot: The class of mmups.
+        """
+        location, reasons, options = sites[0].location, {}, {}
         try:
-            self.build(site.location, site.changes(upsampler))
-        except (TypeError, ValueError) as error:
-            return replace(site, reason=str(error))
-        return site
+            options = slot.site_args(at(self.cfg, location), lambda: self.sizes(location))
+        except Exception as error:  # the optional sites work without
+            reasons['upsampler'] = f'cannot be built: {type(error).__name__}: {error}'
+        sites = [replace(site, options={**site.options, **options}) for site in sites]
+        notes, steps = Notes(), ()
+        while keys := [site.key for site in sites if site.key not in reasons]:
+            changes = {key: dict(type=Probe, key=key, notes=notes) for key in keys}
+            try:
+                module = self.build(location, {
+                    'type': sites[0].slot, **sites[0].options, **changes})
+            except NoSite as error:
+                steps = error.steps
+                reasons |= {key: f'{NOTHING}: {NoSite(error.where, key, steps)}' for key in keys
+                            if all(step.key != key for step in steps)}
+                if all(step.guide_channels is None for step in steps):
+                    break
+            except Exception as error:
+                reasons |= {key: f'cannot be built: {type(error).__name__}: {error}'
+                            for key in keys}
+            else:
+                part = next(m for m in module.modules() if isinstance(m, slot))
+                steps = part.steps()
+                self._try_maps(part, location)
+                break
+        return [self._found(site, reasons.get(site.key), notes.misfits.get(site.key),
+                            tuple(step for step in steps if step.key == site.key))
+                for site in sites]
 
-    def _options(self, site: Site, slot: Slot) -> dict:
-        """Keys that depend on the sizes of the maps, for which a slot has ``site_args``."""
-        if not hasattr(slot.cls, 'site_args'):
-            return {}
-        try:
-            return slot.cls.site_args(at(self.cfg, site.location), self.sizes(site.location))
-        except Exception:
-            if site.key in slot.optional:  # which works without them
-                return {}
-            raise
+    def _found(self, site: Site, reason: Optional[str], misfit: Optional[str],
+               steps: tuple[SlotStep, ...]) -> Site:
+        """A site with what became known of it."""
+        if misfit:
+            side = self._side(self._owner(site.location))
+            misfit = (f'{misfit} in an image of {side} pixels a side; only methods that reach any '
+                      'size in one step, such as Interpolate, fit')
+        if reason is None:
+            try:
+                counts = Counter((step.channels, whole_factor(step.factor), step.guide_channels)
+                                 for step in steps)
+                site = replace(site, declared=steps, steps=tuple(
+                    Step(*sizes, count) for sizes, count in counts.items()))
+            except ValueError as error:
+                reason = f'cannot be built: {type(error).__name__}: {error}'
+        return replace(site, reason=reason, misfit=misfit)
 
-    def _misfit(self, module: nn.Module, site: Site, slot: Slot) -> Optional[str]:
-        """What the probes in a module say of the maps that reach it; None: they fit, or unknown."""
-        if all(m.guide_channels is None for m in module.modules() if isinstance(m, Probe)):
-            return None  # a step without a guide has no other map to fit
-        part = next((m for m in module.modules() if isinstance(m, slot.cls)), module)
-        maps = self.maps(site.location)
+    def _try_maps(self, part: nn.Module, location: tuple) -> None:
+        """Have the probes in a slot see the maps that reach it."""
+        if all(step.guide_channels is None for step in part.steps()):
+            return  # a step without a guide has no other map to fit
+        maps = self.maps(location)
         try:
             if maps is not None:
                 run(part, maps)
-        except Misfit as error:
-            return (f'{error} in an image of {self._side(self._owner(site.location))} pixels a '
-                    'side; only methods that reach any size in one step, such as Interpolate, fit')
         except Exception:  # called otherwise: with metas, earlier predictions, regions
             pass
-        return None
 
     def sizes(self, location: tuple) -> Optional[list[tuple[int, int]]]:
         """(h, w) of the maps that reach ``location``; None: unknown."""
@@ -265,7 +265,7 @@ class Model:
                      and isinstance(node.get('backbone'), dict)), None)
 
     def _side(self, owner: tuple) -> int:
-        side = at(self.cfg, owner)['backbone'].get('img_size') or SIDE  # if it takes one size only
+        side = at(self.cfg, owner)['backbone'].get(ONLY_SIZE) or SIDE
         return side if isinstance(side, int) else side[0]
 
     def _output(self, owner: tuple, stages: list[tuple]) -> Any:
@@ -285,39 +285,3 @@ class Model:
             return torch.zeros(1, channels, side, side, device='meta')
         inputs = self._output(owner, stages[:-1])
         return None if inputs is None else run(self.build((*owner, *stages[-1])), inputs)
-
-
-def run(module: nn.Module, inputs: Any) -> Any:
-    """What a module returns for inputs of these shapes, in eval mode; the values mean nothing.
-
-    On the meta device, where sizes cost nothing, or else, with operators that it lacks, on the CPU.
-    """
-    module.eval()  # not in one line: a ResNet's eval() returns nothing
-    with torch.no_grad(), without_a_trace():
-        try:
-            empty = {id(tensor): tensor.to('meta')
-                     for tensor in (*module.parameters(), *module.buffers())}
-            return copy.deepcopy(module, empty)(like(inputs, 'meta'))
-        except Misfit:
-            raise
-        except Exception:
-            return module(like(inputs, 'cpu'))
-
-
-def like(inputs: Any, device: str) -> Any:
-    """Zeros on a device in the place of every tensor."""
-    if torch.is_tensor(inputs):
-        return torch.zeros_like(inputs, device=device)
-    if isinstance(inputs, dict):
-        return {key: like(value, device) for key, value in inputs.items()}
-    if isinstance(inputs, (list, tuple)):
-        return tuple(like(value, device) for value in inputs)
-    return inputs
-
-
-@contextmanager
-def without_a_trace() -> Iterator[None]:
-    """Neither random numbers nor warnings of what runs in this context reach the caller."""
-    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-        warnings.simplefilter('ignore')
-        yield

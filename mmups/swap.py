@@ -5,57 +5,49 @@ there. Neither knows a model: hosts' classes are looked up in :data:`mmups.model
 """
 import copy
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, Optional, Union
 
 from mmengine.config import Config
 from mmengine.registry import MODELS as ROOT
 
-from mmups.models.layers import SLOT_OF, Slot
+from mmups.models.host_configs import REFUSED, is_frozen
+from mmups.models.layers import SLOT_OF, UpsamplingSlot
 from mmups.models.upsamplers import resolve_upsampler
 from mmups.registry import MODELS
 
+from .presets import presets, upsampler_named
 from .sites import NOTHING, Model, Site, Step, at, put
 
-__all__ = ['REFUSED', 'Site', 'Step', 'choose', 'list_sites', 'swap_upsampler']
+__all__ = ['REFUSED', 'Site', 'Step', 'choose', 'list_sites', 'presets', 'swap_upsampler']
 
-#: Classes of the hosts that upsample and have no slot, and why.
-REFUSED = {
-    'mmdet.CoarseMaskHead': 'nothing to swap: it upsamples no features',
-    'mmdet.GridHead': 'its transposed convolutions are grouped, one group per grid point, and '
-                      'change the channels',
-    'mmdet.PointRendRoIHead': 'it upsamples mask logits between refinements, no features',
-    'mmdet.SABLHead': 'its transposed convolutions are one-dimensional',
-    'mmseg.PointHead': 'it upsamples logits between refinements, no features',
-}
-
-
-def list_sites(cfg: Config, upsampler: Optional[dict] = None) -> list[Site]:
+def list_sites(cfg: Config, upsampler: Union[dict, str, None] = None) -> list[Site]:
     """The upsampling sites of a config's model, in the order of the config.
 
     Args:
         cfg: Config of a model of mmdet, mmseg or mmups, or of classes of one's own in it.
-        upsampler: Sites that cannot take this one get a reason.
+        upsampler: Sites that cannot take this one, as in :func:`swap_upsampler`, get a reason.
 
     Raises:
         ValueError: ``cfg`` has no model; ``upsampler`` names no upsampler.
         TypeError: ``upsampler`` has a key that its type does not take.
         ImportError: The host of the config, its ``default_scope``, cannot be used.
     """
-    model, sites = _found(cfg)
+    sites = _found(cfg)
     if upsampler is None:
         return [_unfit(site) for site in sites]
-    return _fitted(model, sites, upsampler)
+    return _fitted(sites, _config_of(upsampler, sites))
 
 
-def swap_upsampler(cfg: Config, upsampler: dict,
+def swap_upsampler(cfg: Config, upsampler: Union[dict, str],
                    sites: Union[str, Iterable[str]] = 'default') -> Config:
     """A copy of a config with another upsampling.
 
     Args:
         cfg: As in :func:`list_sites`.
-        upsampler: The method and its arguments, ``dict(type='DySample')``.
+        upsampler: The method and its arguments, ``dict(type='DySample')``; or the name of one of
+            :func:`presets` or of a type, ``'dysample-s-plus'``.
         sites: ``'default'``; ``'all'``, which includes the optional ones; or paths as
             :func:`list_sites` gives them. Sites of the first two that cannot take the upsampler
             stay as they are, with a warning that names each.
@@ -65,7 +57,9 @@ def swap_upsampler(cfg: Config, upsampler: dict,
             take the upsampler; or as in :func:`list_sites`.
         TypeError: As in :func:`list_sites`.
     """
-    listed = _fitted(*_found(cfg), upsampler)
+    found = _found(cfg)
+    upsampler = _config_of(upsampler, found)
+    listed = _fitted(found, upsampler)
     chosen = choose(listed, sites)
     if sites in ('default', 'all'):
         for site in _wanted(listed, sites):
@@ -113,8 +107,8 @@ def _wanted(listed: list[Site], sites: str) -> list[Site]:
     return [site for site in listed if sites == 'all' or not site.optional]
 
 
-def _found(cfg: Config) -> tuple[Model, list[Site]]:
-    """A config's model and its sites, whatever the upsampler."""
+def _found(cfg: Config) -> list[Site]:
+    """The sites of a config's model, whatever the upsampler."""
     if not isinstance(cfg.get('model'), dict):
         raise ValueError('this config has no model')
     unusable = MODELS.load_hosts()
@@ -123,7 +117,9 @@ def _found(cfg: Config) -> tuple[Model, list[Site]]:
     model = Model(cfg)
     sites = []
     for location, node, scope in model.modules():
-        if error := unusable.get(MODELS.host_of(node['type'], scope)):
+        package = MODELS.host_of(node['type'], scope)
+        short = str(node['type']).rpartition('.')[-1]
+        if error := unusable.get(package) or unusable.get(f'{package}.{short}'):
             sites.append(Site('.'.join(map(str, location)), str(node['type']), reason=str(error),
                               location=location))
             continue
@@ -133,20 +129,29 @@ def _found(cfg: Config) -> tuple[Model, list[Site]]:
         elif reason := _no_slot(cls):
             sites.append(Site('.'.join(map(str, location)), _name(cls), reason=reason,
                               location=location))
-    return model, sites
+    return sites
 
 
-def _fitted(model: Model, sites: list[Site], upsampler: dict) -> list[Site]:
-    """The sites, with a reason at each that cannot take the upsampler."""
+def _config_of(upsampler: Union[dict, str], sites: list[Site]) -> dict:
+    """The config that an argument stands for; what is wrong with it is a mistake, not a matter of
+    a site."""
     try:
-        if upsampler is None or upsampler == {}:
+        if not upsampler:
             raise ValueError("an upsampler is configured by a dict such as dict(type='DySample'), "
                              f'got {upsampler!r}')
-        cls, _ = resolve_upsampler(upsampler)
-    except (TypeError, ValueError) as error:  # a mistake, not a matter of the site
+        cfg = upsampler_named(upsampler) if isinstance(upsampler, str) else upsampler
+        resolve_upsampler(cfg)
+    except (TypeError, ValueError) as error:
         where = next((site for site in sites if site.slot and not site.optional), None)
         raise type(error)(f'{where.config_key if where else "upsampler"}: {error}') from None
-    return [model.fit(site if cls.any_size else _unfit(site), upsampler) for site in sites]
+    return cfg
+
+
+def _fitted(sites: list[Site], upsampler: dict) -> list[Site]:
+    """The sites, with a reason at each that cannot take the upsampler."""
+    cls, _ = resolve_upsampler(upsampler)
+    sites = sites if cls.any_size else [_unfit(site) for site in sites]
+    return [replace(site, reason=site.refusal(upsampler)) for site in sites]
 
 
 def _unfit(site: Site) -> Site:
@@ -154,16 +159,12 @@ def _unfit(site: Site) -> Site:
     return replace(site, reason=site.reason or site.misfit)
 
 
-def _slot_of(cls: Any) -> Optional[Slot]:
+def _slot_of(cls: Any) -> Optional[type[UpsamplingSlot]]:
     """The slot that takes a class's place, which is the class itself where it is one, or derives
     from one; None: there is none."""
-    if not isinstance(cls, type):
-        return None
-    if cls in SLOT_OF:
-        return SLOT_OF[cls]
-    slots = {slot.cls: slot for slot in SLOT_OF.values()}
-    known = next((slots[base] for base in cls.__mro__ if base in slots), None)
-    return known and replace(known, cls=cls)
+    if isinstance(cls, type) and issubclass(cls, UpsamplingSlot):
+        return cls
+    return SLOT_OF.get(cls) if isinstance(cls, type) else None
 
 
 def _resolve(name: Any, scope: Optional[str]) -> Any:
@@ -187,15 +188,14 @@ def _no_slot(cls: Any) -> Optional[str]:
     return REFUSED.get(_name(cls), subclass)
 
 
-def _sites_of(model: Model, location: tuple, cls: type, slot: Slot) -> Iterator[Site]:
+def _sites_of(model: Model, location: tuple, cls: type, slot: type[UpsamplingSlot]) -> list[Site]:
     """One site per key of the module's slot."""
-    path, keys = '.'.join(map(str, location)), (*slot.keys, *slot.optional)
-    is_teacher = any('teacher' in str(part).split('_') for part in location)
-    name, options = f'mmups.{slot.cls.__name__}', {}
-    if slot not in SLOT_OF.values():  # a user's class, derived from a slot: it stays
+    path = '.'.join(map(str, location))
+    name, options = f'mmups.{slot.__name__}', {}
+    if MODELS.get(slot.__name__) is not slot:  # a user's class, derived from a slot: it stays
         name, options = _name(cls), {'type': at(model.cfg, location)['type']}
-    for key in keys:
-        site = Site(path if key == keys[0] else f'{path}.{key}', _name(cls), name, key,
-                    location=location, options=options,
-                    optional=key in slot.optional or is_teacher)
-        yield model.probe(site, slot)
+    return model.examine([
+        Site(path if key == 'upsampler' else f'{path}.{key}', _name(cls), name, key,
+             location=location, options=options,
+             optional=key in slot.optional or is_frozen(location))
+        for key in slot.site_keys()], slot)

@@ -25,14 +25,17 @@ ARROWS = {
     'mmups/analysis': {'upsamplers', 'ops', 'models'},
     'mmups/visualization': {'upsamplers', 'ops', 'models'},
     'mmups/datasets': {'evaluation'},
-    'mmups/engine': MODELS | TOOLBOX | {'ops', 'swap', 'version'},
-    'mmups/swap.py': MODELS | TOOLBOX | {'ops', 'sites'},
-    'mmups/sites.py': MODELS,
+    'mmups/engine': MODELS | TOOLBOX | {'ops', 'swap', 'version', 'presets'},
+    'mmups/swap.py': MODELS | {'presets', 'sites'},
+    'mmups/presets.py': MODELS,
+    'mmups/sites.py': MODELS | {'probe'},
+    'mmups/probe.py': MODELS,
     'mmups/__init__.py': {'version', 'swap', 'hosts'},
     'mmups/version.py': set(),
     'mmups/hosts.py': set(),
     'mmups/registry.py': {'hosts'},
-    'tools': MODELS | TOOLBOX | {'ops', 'swap', 'engine', 'version', 'mmups', 'registry'},
+    'tools': MODELS | TOOLBOX | {'ops', 'swap', 'engine', 'version', 'mmups', 'registry',
+                                 'presets'},
 }
 #: Hosts and heavy packages: only these rooms may import them, besides tools.
 HOSTS = {

@@ -1,4 +1,5 @@
 """A registry whose types load with their hosts, with a toy host."""
+import re
 import sys
 from types import SimpleNamespace
 
@@ -102,8 +103,44 @@ def test_what_cannot_be_used(registry):
     registry.register_hosted('toy_absent.models', 'toy_more', ('More', ))
     error, = registry.load_hosts().values()
     text = 'extends toy_absent, which is not installed: pip install "mmups[toy_absent]"'
-    assert str(error) == f'toy_more {text}'
+    assert str(error) == f'toy {text}'
     with pytest.raises(ImportError) as raised:
         registry.build(dict(type='More'))
     assert str(raised.value) == f'toy.More {text}'
     assert registry.get('Neck').__name__ == 'Neck'
+
+
+def test_a_file_that_does_not_fit_its_host(registry, tmp_path):
+    """Of a host of another version: its types say so, and take no other file down."""
+    (tmp_path / 'toy_old.py').write_text('from toy_host import Gone')
+    registry.register_hosted('toy_host', 'toy_old', ('Old', ))
+    text = r"toy.Old does not fit toy_host .*cannot import name 'Gone' from 'toy_host'"
+    with pytest.raises(ImportError, match=text):
+        registry.build(dict(type='toy.Old'))
+    failed = registry.load_hosts()
+    assert list(failed) == ['toy_host.Old'] and re.match(text, str(failed['toy_host.Old']))
+    assert registry.get('Neck').__name__ == 'Neck'
+
+
+def test_a_package_of_files(registry, tmp_path):
+    """A name is imported with its file, and no other file."""
+    folder = tmp_path / 'toy_package'
+    folder.mkdir()
+    (folder / '__init__.py').write_text(
+        'from toy_registry import TOYS\n'
+        '__getattr__, __all__ = TOYS.register_package(__name__, "toy_host", '
+        'dict(one="A", two="C B"))')
+    for file, names in {'one': 'A', 'two': 'BC'}.items():
+        (folder / f'{file}.py').write_text('from toy_registry import TOYS\n' + ''.join(
+            f'@TOYS.register_module()\nclass {name}: pass\n' for name in names))
+    try:
+        import toy_package
+        assert toy_package.__all__ == ['A', 'B', 'C'] and 'toy_package.one' not in sys.modules
+        from toy_package import B
+        assert registry.get('toy.B') is B and 'toy_package.one' not in sys.modules
+        assert registry.get('A').__module__ == 'toy_package.one'
+        with pytest.raises(ImportError, match='cannot import name'):
+            from toy_package import D  # noqa: F401
+    finally:
+        for name in [name for name in sys.modules if name.startswith('toy_package')]:
+            del sys.modules[name]

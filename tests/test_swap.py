@@ -13,8 +13,9 @@ from mmengine.registry import MODELS as ROOT
 import mmups
 from mmups.engine.child_config import child_config
 from mmups.engine.cli import read_config
-from mmups.models.layers import SLOT_OF, NoSite, Slot
-from mmups.models.upsamplers import BaseUpsampler, build_upsampler
+from mmups.models.layers import SLOT_OF, UpsamplingSlot
+from mmups.models.layers import Step as SlotStep
+from mmups.models.upsamplers import BaseUpsampler
 from mmups.swap import REFUSED, Step, list_sites, swap_upsampler
 
 REPO = Path(__file__).parents[1]
@@ -118,11 +119,11 @@ def slots(monkeypatch):
         monkeypatch.setattr(name, table)
     names = []
 
-    def add(host, slot, keys=('upsampler', ), optional=()):
+    def add(host, slot):
         for cls in (host, slot):
             mmups.registry.MODELS.register_module(module=cls)
             names.append(cls.__name__)
-        table[host] = Slot(slot, keys, optional)
+        table[host] = slot
     yield add
     for name in names:
         mmups.registry.MODELS.module_dict.pop(name)
@@ -135,35 +136,39 @@ class HostNeck(torch.nn.Module):
         self.channels = channels
 
 
-class SlotNeck(HostNeck):
+class SlotNeck(UpsamplingSlot, HostNeck):
     """Upsamples by what the backbone's strides say, and has two optional sites."""
 
-    def __init__(self, channels=8, scale_factor=2, upsampler=None, fusion=None, logits=None):
-        super().__init__(channels)
-        if logits is not None:
-            raise NoSite('SlotNeck has no logits')
-        self.ups = torch.nn.ModuleList(
-            build_upsampler(cfg, channels, None, scale_factor)
-            for cfg in (upsampler, fusion) if cfg is not None)
+    optional = ('fusion', 'logits')
+
+    def __init__(self, channels=8, scale_factor=2, **kwargs):
+        self.scale_factor = scale_factor
+        super().__init__(channels, **kwargs)
+
+    def host_steps(self):
+        return [SlotStep(self.channels, factor=self.scale_factor, key=key)
+                for key in ('upsampler', 'fusion')]
 
     @classmethod
     def site_args(cls, cfg, sizes):
         assert cfg.type == 'mmups.HostNeck'
-        return dict(scale_factor=sizes[0][0] // sizes[-1][0])
+        return dict(scale_factor=sizes()[0][0] // sizes()[-1][0])
 
 
 def test_options_that_depend_on_the_rest_of_the_model(slots):
     """``site_args`` gets the sizes of the maps that reach the module; NoSite says that a key is
     not for these arguments."""
     pytest.importorskip('mmdet')
-    slots(HostNeck, SlotNeck, optional=('fusion', 'logits'))
+    slots(HostNeck, SlotNeck)
     backbone = dict(type='ResNet', depth=18, out_indices=(1, 3), init_cfg=None)
     cfg = toy(backbone=backbone, neck=dict(type='mmups.HostNeck', channels=16))
     sites = by_path(cfg)
     assert list(sites) == ['neck', 'neck.fusion', 'neck.logits']
     assert sites['neck'].reason is None
     assert sites['neck'].steps == sites['neck.fusion'].steps == (Step(16, 4, None), )
-    assert sites['neck.logits'].reason == 'nothing to swap: SlotNeck has no logits'
+    assert sites['neck.logits'].reason == (
+        'nothing to swap: SlotNeck has no upsampling step for logits; it has steps for fusion, '
+        'upsampler')
     swapped = swap_upsampler(cfg, DYSAMPLE, 'all').model.neck
     assert swapped == dict(type='mmups.SlotNeck', channels=16, scale_factor=4, upsampler=DYSAMPLE,
                            fusion=DYSAMPLE)
@@ -175,11 +180,11 @@ def test_a_module_that_its_parent_completes(slots):
     class HostPart(torch.nn.Module):
         def __init__(self, channels):
             super().__init__()
+            self.channels = channels
 
-    class SlotPart(HostPart):
-        def __init__(self, channels, upsampler=None):
-            super().__init__(channels)
-            self.up = build_upsampler(upsampler or dict(mode='nearest'), channels)
+    class SlotPart(UpsamplingSlot, HostPart):
+        def host_steps(self):
+            return [SlotStep(self.channels, host=dict(mode='nearest'))]
 
     class Parent(torch.nn.Module):
         def __init__(self, part):
@@ -196,6 +201,20 @@ def test_a_module_that_its_parent_completes(slots):
         assert 'in_channels=24, groups=5' in reason
     finally:
         mmups.registry.MODELS.module_dict.pop('Parent')
+
+
+@pytest.mark.parametrize('name', mmups.presets())
+def test_names_of_presets(name):
+    neck = swap_upsampler(toy(neck=FPN), name).model.neck
+    assert neck.upsampler == mmups.presets()[name]
+    assert neck == swap_upsampler(toy(neck=FPN), mmups.presets()[name]).model.neck
+
+
+def test_names_of_types():
+    assert swap_upsampler(toy(neck=FPN), 'DySample').model.neck.upsampler == DYSAMPLE
+    message = r"^model.neck.upsampler: there is no upsampler 'dysampel'; types: .*presets: a2u, "
+    with pytest.raises(ValueError, match=message):
+        list_sites(toy(neck=FPN), 'dysampel')
 
 
 def test_subclasses_and_refused_classes_say_why():

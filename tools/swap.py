@@ -9,10 +9,8 @@ from pathlib import Path
 from mmups.engine.child_config import base_of, child_config, files_of, write_config
 from mmups.engine.cli import KeyValues, one_line_errors, read_config
 from mmups.engine.forks import refuse_forks
-from mmups.models import registered_upsamplers
+from mmups.presets import upsampler_named
 from mmups.swap import choose, list_sites, swap_upsampler
-
-PRESETS = Path(__file__).resolve().parents[1] / 'configs/_base_/upsamplers'
 
 
 def parse_args():
@@ -47,16 +45,10 @@ def parse_args():
 
 def upsampler_of(args):
     """The upsampler's config from the command line."""
-    fragment = PRESETS / f'{args.upsampler}.py'
-    if '::' in args.upsampler or fragment.is_file():
-        name = args.upsampler if '::' in args.upsampler else str(fragment)
-        cfg = read_config(name).upsampler.to_dict()
-    elif '.' in args.upsampler or args.upsampler in registered_upsamplers():
-        cfg = dict(type=args.upsampler)
+    if '::' in args.upsampler:
+        cfg = read_config(args.upsampler).upsampler.to_dict()
     else:
-        presets = ', '.join(sorted(path.stem for path in PRESETS.glob('*.py')))
-        raise ValueError(f'there is no upsampler {args.upsampler!r}; types: '
-                         f'{", ".join(registered_upsamplers())}; presets: {presets}')
+        cfg = upsampler_named(args.upsampler)
     return {**cfg, **args.upsampler_options}
 
 

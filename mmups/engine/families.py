@@ -11,6 +11,8 @@ from mmengine.config import Config
 from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.runner.checkpoint import CheckpointLoader
 
+from mmups.presets import CONFIGS
+
 
 def name_hosts() -> None:
     """Let ``_base_ = 'mmseg::...'`` find mmseg, whichever distribution brought it.
@@ -31,15 +33,12 @@ def name_own_configs() -> None:
     mmengine has a closed list of packages, and looks the types of their configs up in a scope of
     the package's name. The configs of mmups are in the scope of the host that they inherit.
     """
-    package = Path(__file__).parents[1]
-    installed = package / '.mim/configs'
-    folder = installed if installed.is_dir() else package.parent / 'configs'
     inherited = Config._get_cfg_path
 
     def get_cfg_path(cfg_path, filename):
         if not str(cfg_path).startswith('mmups::'):
             return inherited(cfg_path, filename)
-        path = folder / cfg_path.removeprefix('mmups::')
+        path = CONFIGS / cfg_path.removeprefix('mmups::')
         if not path.is_file():
             raise FileNotFoundError(f'no config {cfg_path!r}: there is no {path}')
         return str(path), None

@@ -4,7 +4,7 @@ A slot is ``class X(UpsamplingSlot, HostX)``. It says what its host upsamples (`
 ``parts`` where that happens in a module of the host), what an upsampler replaces (``adapt``), and
 its flow (``forward``); how upsamplers are built, named, refused and initialised is said here.
 """
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, ClassVar, Optional, Union
@@ -22,12 +22,17 @@ from .up_conv import UpConv
 class NoSite(ValueError):
     """With these arguments a slot has no step for a key, and so no use for an upsampler.
 
-    Attributes:
-        steps: Those that it has, for other keys.
+    Args:
+        where: The slot, and the arguments that leave no step.
+        key: The key.
+        steps: Those that the slot has, for other keys.
     """
 
-    def __init__(self, message: str, steps: tuple['Step', ...] = ()):
-        super().__init__(message)
+    def __init__(self, where: str, key: str, steps: Sequence['Step']):
+        others = ', '.join(sorted({step.key for step in steps}))
+        super().__init__(f'{where} has no upsampling step for {key}'
+                         + (f'; it has steps for {others}' if others else ''))
+        self.where = where
         self.steps = steps
 
 
@@ -157,7 +162,7 @@ class UpsamplingSlot(_Stepwise):
         return list(self._steps)
 
     @classmethod
-    def keys(cls) -> tuple[str, ...]:
+    def site_keys(cls) -> tuple[str, ...]:
         """Config keys of the sites."""
         return ('upsampler', *cls.optional)
 
@@ -199,13 +204,11 @@ class UpsamplingSlot(_Stepwise):
             initialize(self, files)
 
     def _refuse_keys_without_a_step(self) -> None:
-        there = {step.key for step in self._steps}
-        for key in sorted(self.swapped - there):
+        if absent := self.swapped - {step.key for step in self._steps}:
             args = ', '.join(f'{name.split(".")[-1]}={attrgetter(name)(self)!r}'
                              for name in self.decided_by)
-            others = f'; it has steps for {", ".join(sorted(there))}' if there else ''
-            raise NoSite(f'{type(self).__name__}{" with " * bool(args)}{args} has no upsampling '
-                         f'step for {key}{others}', self.steps())
+            where = f'{type(self).__name__} with {args}' if args else type(self).__name__
+            raise NoSite(where, min(absent), self._steps)
 
 
 #: Class of a host -> its slot. Subclasses of the host's class are classes of their own.

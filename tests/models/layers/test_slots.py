@@ -100,7 +100,7 @@ def test_slot_registers_itself(slot):
     case.need_host()
     slot = SLOT_OF[ROOT.get(case.host)]
     assert slot is ROOT.get(case.cfg['type'])
-    assert case.key in slot.keys()
+    assert case.key in slot.site_keys()
 
 
 # --- every upsampler in every slot ---------------------------------------------------------------
