@@ -3,21 +3,16 @@
 ``forward`` follows mmseg 1.2.2, ``mmseg/models/decode_heads/dpt_head.py`` (Apache-2.0,
 OpenMMLab); held to it by a parity test.
 """
-from collections.abc import Iterable
-from typing import Optional
-
 from mmseg.models.decode_heads import DPTHead as HostDPTHead
 from mmseg.models.utils import resize
 from torch import Tensor, nn
 
-from mmups.models.layers import register_slot
-from mmups.models.upsamplers import build_upsampler
+from mmups.models.layers import Step, double, register_slot
 
 from .head import UpsamplingHead
 
 
-@register_slot(HostDPTHead,
-               optional=('final_upsampler', 'reassemble_upsampler', 'logits_upsampler'))
+@register_slot(HostDPTHead)
 class DPTHead(UpsamplingHead, HostDPTHead):
     """Dense prediction transformer's head, whose fusion blocks are joined by upsamplers.
 
@@ -26,54 +21,42 @@ class DPTHead(UpsamplingHead, HostDPTHead):
     map.
 
     Args:
-        upsampler: The method and its arguments in the fusion; None: bilinear with
-            ``align_corners=True``, as in mmseg.
-        final_upsampler: The same for the step to 1/2, which has no guide.
+        args, kwargs: As in :class:`UpsamplingHead` and mmseg's DPTHead.
+        final_upsampler: The method and its arguments for the step to 1/2, which has no guide.
         reassemble_upsampler: The same for the steps from a transformer's maps at 1/16 to 1/4 and
             1/8, which have none either; None: mmseg's transposed convolutions and their weights.
-        logits_upsampler: As in every head of mmups.
-        kwargs: As in mmseg's DPTHead.
     """
 
-    def __init__(self, *args, final_upsampler: Optional[dict] = None,
-                 reassemble_upsampler: Optional[dict] = None, **kwargs):
-        self._final_upsampler = final_upsampler
-        self._reassemble_upsampler = reassemble_upsampler
-        super().__init__(*args, **kwargs)
+    optional = ('final_upsampler', 'reassemble_upsampler', 'logits_upsampler')
+    guide = 'the map that is fused next; the others: no'
 
-    def build_upsamplers(self, upsampler: Optional[dict]) -> Iterable[nn.Module]:
-        bilinear = dict(mode='bilinear', align_corners=True)
-        modules = [build_upsampler(upsampler or bilinear, self.channels,
-                                   guide_channels=self.channels) for _ in self.fusion_blocks[1:]]
-        modules.append(build_upsampler(self._final_upsampler or bilinear, self.channels))
-        if self._reassemble_upsampler:
-            layers = self.reassemble_blocks.resize_layers
-            for i in range(2):
-                modules.append(build_upsampler(self._reassemble_upsampler, layers[i].out_channels,
-                                               scale_factor=layers[i].stride[0]))
-                layers[i] = nn.Identity()
-        return modules
+    def own_steps(self) -> list[Step]:
+        c, bilinear = self.channels, dict(mode='bilinear', align_corners=True)
+        return [*(Step(c, c, host=bilinear) for _ in self.fusion_blocks[1:]),
+                Step(c, key='final_upsampler', host=bilinear),
+                *(Step(layer.out_channels, factor=layer.stride, key='reassemble_upsampler')
+                  for layer in self.reassemble_blocks.resize_layers[:2])]
+
+    def adapt(self) -> None:
+        for i, _ in enumerate(self.upsamplers_of('reassemble_upsampler')):
+            self.reassemble_blocks.resize_layers[i] = nn.Identity()
 
     def forward(self, inputs: tuple[tuple[Tensor, Tensor], ...]) -> Tensor:
         """Maps and class tokens of a transformer, at 1/16, to logits at 1/2."""
-        maps = self.reassemble_blocks(self._transform_inputs(inputs))
-        if self._reassemble_upsampler:
-            for i in range(2):
-                maps[i] = self.upsample_modules[4 + i](maps[i])
-        maps = [conv(x) for conv, x in zip(self.convs, maps)][::-1]
-        out = maps[0]
-        for i, block in enumerate(self.fusion_blocks):
-            if i > 0:
-                skip = maps[i]
-                if skip.shape != out.shape:
-                    skip = resize(skip, size=out.shape[2:], mode='bilinear', align_corners=False)
-                # A copy: the unit's activation works in place, and the guide is still needed.
-                out = out + block.res_conv_unit1(skip.clone())
-            out = block.res_conv_unit2(out)
-            upsample = self.upsample_modules[i]
-            if upsample.any_size or i == len(maps) - 1:  # mmseg doubles, and fits the skip
-                out = upsample(out)
-            else:
-                out = upsample(out, maps[i + 1], maps[i + 1].shape[2:])
-            out = block.project(out)
-        return self.cls_seg(self.project(out))
+        inputs = self._transform_inputs(inputs)
+        self.check_maps(inputs, len(self.convs))
+        maps = self.reassemble_blocks(inputs)
+        for i, upsample in enumerate(self.upsamplers_of('reassemble_upsampler')):
+            maps[i] = upsample(maps[i])
+        out, *skips = [conv(x) for conv, x in zip(self.convs, maps)][::-1]
+        block, *finer_blocks = self.fusion_blocks
+        out = block.res_conv_unit2(out)
+        for finer, skip, upsample in zip(finer_blocks, skips, self.upsamplers_of('upsampler')):
+            out = block.project(double(out, skip, upsample))
+            block = finer
+            if skip.shape != out.shape:
+                skip = resize(skip, size=out.shape[2:], mode='bilinear', align_corners=False)
+            # A copy: the unit's activation works in place, and the guide is still needed.
+            out = block.res_conv_unit2(out + block.res_conv_unit1(skip.clone()))
+        final, = self.upsamplers_of('final_upsampler')
+        return self.cls_seg(self.project(block.project(final(out))))

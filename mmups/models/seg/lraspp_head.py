@@ -3,37 +3,28 @@
 ``forward`` follows mmseg 1.2.2, ``mmseg/models/decode_heads/lraspp_head.py`` (Apache-2.0,
 OpenMMLab); held to it by a parity test.
 """
-from collections.abc import Iterable
-from typing import Optional
-
 import torch
 from mmseg.models.decode_heads import LRASPPHead as HostLRASPPHead
 from mmseg.models.utils import resize
-from torch import Tensor, nn
+from torch import Tensor
 
-from mmups.models.layers import register_slot
-from mmups.models.upsamplers import build_upsampler
+from mmups.models.layers import Step, register_slot
 
 from .head import UpsamplingHead
 
 
-@register_slot(HostLRASPPHead, optional=('logits_upsampler', ))
+@register_slot(HostLRASPPHead)
 class LRASPPHead(UpsamplingHead, HostLRASPPHead):
     """Lite R-ASPP head, whose steps from 1/8 to 1/4 and to 1/2 are upsamplers.
 
-    ``upsample_modules[i]`` takes the features to the size of branch i, which guides it. The gate,
-    pooled to a few pixels, is spread as in mmseg.
-
-    Args:
-        upsampler: The method and its arguments; None: bilinear, as in mmseg.
-        logits_upsampler: As in every head of mmups.
-        kwargs: As in mmseg's LRASPPHead.
+    ``upsample_modules[i]`` takes the features to the size of branch i. The gate, pooled to a few
+    pixels, is spread as in mmseg.
     """
 
-    def build_upsamplers(self, upsampler: Optional[dict]) -> Iterable[nn.Module]:
-        bilinear = dict(mode='bilinear', align_corners=self.align_corners)
-        return [build_upsampler(upsampler or bilinear, self.channels, guide_channels=channels)
-                for channels in self.branch_channels]
+    guide = 'the branch of that size'
+
+    def own_steps(self) -> list[Step]:
+        return [Step(self.channels, c, host=self.bilinear) for c in self.branch_channels]
 
     def forward(self, inputs: tuple[Tensor, ...]) -> Tensor:
         """Backbone maps, finest first, to logits of the finest one's size."""

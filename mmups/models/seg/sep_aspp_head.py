@@ -3,64 +3,50 @@
 ``forward`` follows mmseg 1.2.2, ``mmseg/models/decode_heads/sep_aspp_head.py`` (Apache-2.0,
 OpenMMLab); held to it by a parity test.
 """
-from collections.abc import Iterable
-from typing import Optional
-
 import torch
 from mmseg.models.decode_heads import DepthwiseSeparableASPPHead as HostDepthwiseSeparableASPPHead
-from torch import Tensor, nn
+from torch import Tensor
 
-from mmups.models.layers import register_slot
-from mmups.models.upsamplers import build_upsampler
+from mmups.models.layers import Step, register_slot
 
 from .head import UpsamplingHead
 
 
-@register_slot(HostDepthwiseSeparableASPPHead, optional=('logits_upsampler', ))
+@register_slot(HostDepthwiseSeparableASPPHead)
 class DepthwiseSeparableASPPHead(UpsamplingHead, HostDepthwiseSeparableASPPHead):
-    """DeepLabV3+'s head, whose step to the low-level map is an upsampler guided by that map.
+    """DeepLabV3+'s head, whose step to the low-level map is an upsampler.
 
     The pooled image, one pixel, is spread as in mmseg.
 
     Args:
-        upsampler: The method and its arguments, ``upsample_modules[0]``; None: bilinear, as in
-            mmseg.
+        args, kwargs: As in :class:`UpsamplingHead` and mmseg's DepthwiseSeparableASPPHead.
         scale_factor: Ratio of the low-level map (1/4) to the other one: 2 for a backbone of output
             stride 8, 4 for one of 16.
-        logits_upsampler: As in every head of mmups.
-        kwargs: As in mmseg's DepthwiseSeparableASPPHead.
-
-    Raises:
-        NoSite: ``upsampler`` in a head without a decoder (``c1_in_channels=0``).
     """
+
+    decided_by = (*UpsamplingHead.decided_by, 'c1_bottleneck')
+    guide = 'the low-level map'
 
     def __init__(self, *args, scale_factor: int = 2, **kwargs):
         self.scale_factor = scale_factor
         super().__init__(*args, **kwargs)
 
     @classmethod
-    def site_args(cls, cfg: dict, sizes: Optional[list[tuple[int, int]]]) -> dict:
-        """Keys that ``cfg`` needs for maps of these sizes: the factor between two of them.
-
-        Raises:
-            ValueError: ``cfg`` does not say the factor itself, and the sizes are unknown.
-        """
+    def site_args(cls, cfg, sizes):
         if 'scale_factor' in cfg or cfg.get('c1_in_channels') == 0:
             return {}
-        index = cfg.get('in_index', -1)
-        if sizes is None or not -len(sizes) <= index < len(sizes):
+        found, index = sizes(), cfg.get('in_index', -1)
+        if found is None or not -len(found) <= index < len(found):
             raise ValueError('the sizes of its maps could not be found by running the backbone; '
                              'say in the config of the head what is between them: scale_factor=2 '
                              'for a backbone of output stride 8, scale_factor=4 for one of 16')
-        return dict(scale_factor=round(sizes[0][0] / sizes[index][0]))
+        return dict(scale_factor=round(found[0][0] / found[index][0]))
 
-    def build_upsamplers(self, upsampler: Optional[dict]) -> Iterable[nn.Module]:
+    def own_steps(self) -> list[Step]:
         if self.c1_bottleneck is None:
-            return super().build_upsamplers(upsampler)
-        bilinear = dict(mode='bilinear', align_corners=self.align_corners)
-        return [build_upsampler(upsampler or bilinear, self.channels,
-                                guide_channels=self.c1_bottleneck.out_channels,
-                                scale_factor=self.scale_factor)]
+            return []
+        return [Step(self.channels, self.c1_bottleneck.out_channels, self.scale_factor,
+                     host=self.bilinear)]
 
     def forward(self, inputs: tuple[Tensor, ...]) -> Tensor:
         """Backbone maps, of which the first is the low-level one, to logits of its size."""

@@ -3,45 +3,35 @@
 ``forward`` follows mmseg 1.2.2, ``mmseg/models/decode_heads/setr_up_head.py`` and
 ``setr_mla_head.py`` (Apache-2.0, OpenMMLab); held to them by a parity test.
 """
-from collections.abc import Iterable
-from typing import Optional
+from functools import partial
 
 import torch
 from mmseg.models.decode_heads import SETRMLAHead as HostSETRMLAHead
 from mmseg.models.decode_heads import SETRUPHead as HostSETRUPHead
-from torch import Tensor, nn
+from mmseg.models.utils import Upsample
+from torch import Tensor
 
-from mmups.models.layers import register_slot, whole_factor
-from mmups.models.upsamplers import build_upsampler
+from mmups.models.layers import Step, register_slot
 
 from .head import UpsamplingHead
 
 
-def replace_upsamples(upsampler: Optional[dict], up_convs: nn.ModuleList,
-                      channels: int) -> list[nn.Module]:
-    """Take the Upsample off the end of each sequence; it, or what does its work instead."""
-    modules = []
-    for layers in up_convs:
-        host = layers[-1]
-        del layers[-1]
-        modules.append(host if upsampler is None else build_upsampler(
-            upsampler, channels, scale_factor=whole_factor(host.scale_factor)))
-    return modules
+class UpsamplingSETRHead(UpsamplingHead):
+    """What both share: ``upsample_modules`` in place of the last layer of each of ``up_convs``."""
+
+    def own_steps(self) -> list[Step]:
+        return [Step(conv.out_channels, factor=up.scale_factor,
+                     host=partial(Upsample, scale_factor=up.scale_factor, **self.bilinear))
+                for *_, conv, up in self.up_convs]
+
+    def adapt(self) -> None:
+        for layers in self.up_convs:
+            del layers[-1]
 
 
-@register_slot(HostSETRUPHead, optional=('logits_upsampler', ))
-class SETRUPHead(UpsamplingHead, HostSETRUPHead):
-    """Naive and progressive head of SETR: each convolution is followed by an upsampler of
-    ``up_scale``. The slot has no guide.
-
-    Args:
-        upsampler: The method and its arguments; None: bilinear, as in mmseg.
-        logits_upsampler: As in every head of mmups.
-        kwargs: As in mmseg's SETRUPHead.
-    """
-
-    def build_upsamplers(self, upsampler: Optional[dict]) -> Iterable[nn.Module]:
-        return replace_upsamples(upsampler, self.up_convs, self.channels)
+@register_slot(HostSETRUPHead)
+class SETRUPHead(UpsamplingSETRHead, HostSETRUPHead):
+    """Naive and progressive head of SETR: an upsampler of ``up_scale`` after each convolution."""
 
     def forward(self, x: tuple[Tensor, ...]) -> Tensor:
         """Maps of a transformer to logits, ``up_scale`` to the number of convolutions as large."""
@@ -54,19 +44,9 @@ class SETRUPHead(UpsamplingHead, HostSETRUPHead):
         return self.cls_seg(x)
 
 
-@register_slot(HostSETRMLAHead, optional=('logits_upsampler', ))
-class SETRMLAHead(UpsamplingHead, HostSETRMLAHead):
-    """Multi-level head of SETR: each map has two convolutions and an upsampler of ``up_scale``.
-    The slot has no guide.
-
-    Args:
-        upsampler: The method and its arguments; None: bilinear, as in mmseg.
-        logits_upsampler: As in every head of mmups.
-        kwargs: As in mmseg's SETRMLAHead.
-    """
-
-    def build_upsamplers(self, upsampler: Optional[dict]) -> Iterable[nn.Module]:
-        return replace_upsamples(upsampler, self.up_convs, self.mla_channels)
+@register_slot(HostSETRMLAHead)
+class SETRMLAHead(UpsamplingSETRHead, HostSETRMLAHead):
+    """Multi-level head of SETR: an upsampler of ``up_scale`` for each map."""
 
     def forward(self, inputs: tuple[Tensor, ...]) -> Tensor:
         """Maps of a transformer, all of one size, to logits ``up_scale`` times as large."""

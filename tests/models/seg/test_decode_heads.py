@@ -15,7 +15,7 @@ from mmups.models.layers import SLOT_OF, NoSite
 pytest.importorskip('mmseg')
 from mmseg.structures import SegDataSample  # noqa: E402
 
-from mmups.models.seg import plain_heads  # noqa: E402
+from mmups.models.seg import FILES  # noqa: E402
 
 
 class IncludesGuide(Guided):
@@ -101,7 +101,7 @@ def test_deeplab_factor(sizes, factor):
     """Output stride 8 or 16, backbones that round up or down."""
     case = SLOTS['DepthwiseSeparableASPPHead']
     cfg = dict(case.cfg, in_index=len(sizes) - 1)
-    args = ROOT.get(cfg['type']).site_args(cfg, sizes)
+    args = ROOT.get(cfg['type']).site_args(cfg, lambda: sizes)
     assert args == dict(scale_factor=factor)
     module = case.build(Guided, **args, in_index=len(sizes) - 1)
     maps = [torch.randn(2, 16 if i else 8, *size) for i, size in enumerate(sizes)]
@@ -112,18 +112,18 @@ def test_deeplab_factor(sizes, factor):
 def test_deeplab_factor_of_the_last_map():
     """mmseg's default ``in_index``."""
     cls = ROOT.get('mmups.DepthwiseSeparableASPPHead')
-    assert cls.site_args({}, [(64, 64), (32, 32), (16, 16)]) == dict(scale_factor=4)
+    sizes = [(64, 64), (32, 32), (16, 16)]
+    assert cls.site_args({}, lambda: sizes) == dict(scale_factor=4)
 
 
 def test_deeplab_factor_that_is_written_or_unknown():
-    """A user's own is kept; nothing is guessed."""
+    """A user's own is kept, and no backbone is run for it; nothing is guessed."""
     cls = ROOT.get('mmups.DepthwiseSeparableASPPHead')
-    for sizes in ([(64, 64), (32, 32)], None):
-        assert cls.site_args(dict(scale_factor=4), sizes) == {}
-        assert cls.site_args(dict(c1_in_channels=0, scale_factor=4), sizes) == {}
+    for cfg in (dict(scale_factor=4), dict(c1_in_channels=0)):
+        assert cls.site_args(cfg, lambda: pytest.fail('the sizes are not needed')) == {}
     for cfg, sizes in (({}, None), (dict(in_index=3), [(64, 64), (32, 32)])):
         with pytest.raises(ValueError, match='scale_factor=2 .* stride 8, scale_factor=4 .* 16'):
-            cls.site_args(cfg, sizes)
+            cls.site_args(cfg, lambda sizes=sizes: sizes)
 
 
 # --- logits --------------------------------------------------------------------------------------
@@ -183,7 +183,7 @@ def forward(head, name):
 
 
 def test_every_plain_head_is_tested():
-    assert list(PLAIN) == list(plain_heads.NAMES)
+    assert list(PLAIN) == FILES['plain_heads'].split()
 
 
 @pytest.mark.parametrize('training', [True, False], ids=['train', 'eval'])
@@ -191,7 +191,7 @@ def test_every_plain_head_is_tested():
 def test_plain_parity(name, training):
     """Without an upsampler it is mmseg's head."""
     ours, host = build(name), build(name, 'mmseg')
-    assert SLOT_OF[type(host)].cls is type(ours)
+    assert SLOT_OF[type(host)] is type(ours)
     assert list(ours.state_dict()) == list(host.state_dict())
     for parameter in host.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
@@ -290,6 +290,14 @@ def test_dpt_sizes():
         assert case.run(head, maps)[0].shape[2:] == (64, 80)
 
 
+def test_dpt_takes_four_maps():
+    case = SLOTS['DPTHead']
+    for module in (case.build(in_channels=[16] * 3, in_index=[0, 1, 2]),
+                   case.build('DySample', in_channels=[16] * 3, in_index=[0, 1, 2])):
+        with pytest.raises(ValueError, match='this DPTHead was built for 4 maps, got 3'):
+            case.run(module, case.maps())
+
+
 def test_vpd_odd_sizes():
     """mmseg doubles the coarsest map, which fits even sizes only."""
     case = SLOTS['VPDDepthHead']
@@ -304,15 +312,16 @@ def test_vpd_odd_sizes():
 # --- refusals ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize('slot, kwargs', [
-    ('UPerHead', dict(in_channels=[24], in_index=[2])),
-    ('FPNHead', dict(in_channels=[32], in_index=[0], feature_strides=[4])),
-    ('DepthwiseSeparableASPPHead', dict(c1_in_channels=0, c1_channels=0)),
-    ('LightHamHead', dict(in_channels=[32], in_index=[1])),
-    ('FCNHead', dict(in_channels=[32], in_index=[2])),
-    ('FCNHead-logits', dict()),
+@pytest.mark.parametrize('slot, kwargs, reason', [
+    ('SegformerHead', dict(in_channels=[24], in_index=[2]), r'in_channels=\[24\]'),
+    ('UPerHead', dict(in_channels=[24], in_index=[2]), r'in_channels=\[24\]'),
+    ('FPNHead', dict(in_channels=[32], in_index=[0], feature_strides=(4, )), r'strides=\(4,\)'),
+    ('DepthwiseSeparableASPPHead', dict(c1_in_channels=0, c1_channels=0), 'c1_bottleneck=None'),
+    ('LightHamHead', dict(in_channels=[32], in_index=[1]), r'in_channels=\[32\]'),
+    ('FCNHead', dict(in_channels=[32], in_index=[2]), r'in_channels=\[32\]'),
+    ('FCNHead-logits', dict(), 'in_channels=8'),
 ])
-def test_no_site(slot, kwargs):
+def test_no_site(slot, kwargs, reason):
     """One level, no decoder, one map: as the host, and no use for an upsampler."""
     case = SLOTS[slot]
     ours, host = case.build(**kwargs), case.build_host(**kwargs)
@@ -320,5 +329,7 @@ def test_no_site(slot, kwargs):
     maps = case.maps()
     assert all(map(torch.equal, case.run(ours, maps), case.run(host, maps)))
     name = case.host.split('.')[1]
-    with pytest.raises(NoSite, match=f'{name} with in_channels=.* has no upsampling step'):
+    message = (f'{name} with .*{reason}.* has no upsampling step for upsampler; '
+               'it has steps for logits_upsampler')
+    with pytest.raises(NoSite, match=message):
         ROOT.build(dict(case.cfg, **kwargs, upsampler=dict(type='DySample')))

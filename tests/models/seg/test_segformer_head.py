@@ -31,8 +31,10 @@ OPTIONS = {
 
 @pytest.mark.parametrize('size, rounding', [((32, 48), 'up'), ((37, 53), 'up'),
                                             ((37, 53), 'down')], ids=['even', 'odd', 'floor'])
-@pytest.mark.parametrize('explicit', [False, True], ids=['default', 'upsampler'])
-@pytest.mark.parametrize('kwargs', OPTIONS.values(), ids=OPTIONS)
+@pytest.mark.parametrize('kwargs, explicit', [
+    pytest.param(kwargs, explicit, id=f'{name}-{"upsampler" if explicit else "default"}')
+    for name, kwargs in OPTIONS.items() for explicit in (False, True)
+    if not (explicit and name == 'one-level')])
 def test_parity(pyramid, kwargs, explicit, size, rounding):
     """Same keys in the same order, state dicts that load both ways, and the same numbers."""
     inputs = pyramid(size, rounding=rounding)
@@ -79,7 +81,7 @@ def test_loss_and_prediction_parity(pyramid):
     assert torch.equal(ours.predict(inputs, metas, None), host.predict(inputs, metas, None))
 
 
-@pytest.mark.parametrize('levels', [1, 2, 3, 4])
+@pytest.mark.parametrize('levels', [2, 3, 4])
 def test_number_of_upsamplers(pyramid, levels):
     """One per rung: 3 + 2 + 1 for four levels."""
     head = ROOT.build(dict(SMALL, type='mmups.SegformerHead', upsampler=dict(type='DySample'),
