@@ -169,10 +169,10 @@ def test_pidnet_pretrained(tmp_path):
 
 
 @pytest.mark.parametrize('slot, kwargs, message', [
-    ('SegFPN', dict(end_level=1, num_outs=1), 'start_level=0, end_level=1 has one level'),
+    ('SegFPN', dict(end_level=1, num_outs=1), 'start_level=0, end_level=1 has no upsampling step'),
     ('UNet', dict(downsamples=(False, )), r'downsamples=\(False,\) upsamples nothing'),
     ('MultiLevelNeck', dict(scales=[0.5, 1, 1.5]), r'scales=\[0.5, 1, 1.5\] has no whole number'),
-    ('JPU', dict(end_level=1), 'start_level=0 for 3 maps has one level'),
+    ('JPU', dict(end_level=1), 'start_level=0, backbone_end_level=1 has no upsampling step'),
     ('FastSCNN', dict(global_block_strides=(1, 1, 1)), 'upsamples nothing'),
 ])
 def test_no_site(slot, kwargs, message):
@@ -186,6 +186,15 @@ def test_missing_map(slot):
     case = SLOTS[slot]
     with pytest.raises(ValueError, match=r'was built for \d maps, got \d'):
         case.run(case.build('DySample'), case.maps()[1:])
+
+
+@pytest.mark.parametrize('slot', ['SegFPN', 'JPU'])
+def test_one_map_in_place_of_all(slot):
+    """Even where its batch is as long as their list."""
+    case = SLOTS[slot]
+    batch = torch.randn(len(case.maps()), 8, 32, 48)
+    with pytest.raises(ValueError, match=r'a list of maps, got a tensor of shape \([34], 8, '):
+        case.build()(batch)
 
 
 def test_unet_with_another_upsample_block():
