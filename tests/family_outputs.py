@@ -13,9 +13,9 @@ import torch
 from mmengine.registry import MODELS
 from slot_cases import SLOTS
 from slot_cases.case import flatten
+from sweep.trial import make_batch
 
 from mmups.engine.cli import read_config
-from mmups.engine.trial import make_batch
 
 torch.set_num_threads(1)
 CONFIGS = Path(__file__).parents[1] / 'configs'

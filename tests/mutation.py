@@ -77,12 +77,11 @@ TESTS = {
     'mmups/swap.py': ['tests/test_sites.py'],
     'mmups/engine': ['tests/engine/test_checkpoint.py', 'tests/test_swap.py'],
     'mmups/engine/checkpoint.py': [],
-    'mmups/engine/child_config.py': ['tests/test_swap_files.py'],
+    'mmups/child_config.py': ['tests/test_swap_files.py'],
     'mmups/engine/cli.py': ['tests/engine/test_errors.py', '-k', 'test_cli or mistakes or cause'],
-    'mmups/engine/config_values.py': ['tests/test_swap_files.py'],
+    'mmups/config_values.py': ['tests/test_swap_files.py'],
     'mmups/engine/families.py': [],
     'mmups/engine/forks.py': ['tests/engine/test_cli.py'],
-    'mmups/engine/trial.py': ['tests/test_sweep.py', '-k', 'not test_all and not test_sample'],
 }
 MODULES = ('mmups/ops', 'mmups/models/upsamplers', 'mmups/models/layers', 'mmups/sites.py',
            'mmups/swap.py', 'mmups/engine')

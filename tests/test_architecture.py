@@ -21,10 +21,13 @@ ARROWS = {
     'mmups/models/det': {'layers', 'upsamplers', 'ops', 'hosts'},
     'mmups/models/seg': {'layers', 'upsamplers', 'ops', 'hosts'},
     'mmups/models': MODELS,
-    'mmups/evaluation': set(),
+    'mmups/evaluation': {'panoptic_png'},
+    'mmups/panoptic_png.py': set(),
+    'mmups/child_config.py': {'config_values'},
+    'mmups/config_values.py': set(),
     'mmups/analysis': {'upsamplers', 'ops', 'models'},
     'mmups/visualization': {'upsamplers', 'ops', 'models'},
-    'mmups/datasets': {'evaluation'},
+    'mmups/datasets': {'panoptic_png'},
     'mmups/engine': MODELS | TOOLBOX | {'ops', 'swap', 'version', 'presets'},
     'mmups/swap.py': MODELS | {'presets', 'sites'},
     'mmups/presets.py': MODELS,
@@ -35,7 +38,7 @@ ARROWS = {
     'mmups/hosts.py': set(),
     'mmups/registry.py': {'hosts'},
     'tools': MODELS | TOOLBOX | {'ops', 'swap', 'engine', 'version', 'mmups', 'registry',
-                                 'presets'},
+                                 'presets', 'child_config'},
 }
 #: Hosts and heavy packages: only these rooms may import them, besides tools.
 HOSTS = {

@@ -11,7 +11,7 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS as ROOT
 
 import mmups
-from mmups.engine.child_config import child_config
+from mmups.child_config import child_config
 from mmups.engine.cli import read_config
 from mmups.models.layers import SLOT_OF, UpsamplingSlot
 from mmups.models.layers import Step as SlotStep

@@ -10,9 +10,9 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from mmups.engine.child_config import child_config, write_config
+from mmups.child_config import child_config, write_config
+from mmups.config_values import expression, plain, same
 from mmups.engine.cli import read_config
-from mmups.engine.config_values import expression, plain, same
 from mmups.models import DySample
 from mmups.swap import swap_upsampler
 

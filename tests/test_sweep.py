@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 from mmengine.config import Config
-
-from mmups.analysis.sweep_table import sweep_table
-from mmups.engine.trial import key_of, reduced, try_config
+from sweep.table import sweep_table
+from sweep.trial import key_of, reduced, try_config
 
 REPO = Path(__file__).parents[1]
 UPSAMPLERS = dict(DySample=dict(type='DySample'), FADE=dict(type='FADE'))
@@ -157,7 +156,8 @@ class Inline:
 
 def test_command_goes_on_where_it_was(tmp_path, monkeypatch, capsys):
     pytest.importorskip('mmseg')
-    spec = spec_from_file_location('tools_sweep', REPO / 'tools/sweep.py')
+    monkeypatch.syspath_prepend(REPO / 'tests/sweep')
+    spec = spec_from_file_location('tools_sweep', REPO / 'tests/sweep/sweep.py')
     tool = module_from_spec(spec)
     spec.loader.exec_module(tool)
     monkeypatch.setattr(tool, 'ProcessPoolExecutor', Inline)
@@ -183,6 +183,7 @@ def test_command_goes_on_where_it_was(tmp_path, monkeypatch, capsys):
 def test_all():
     """Nothing fails that does not fail without a swap."""
     out = REPO / 'work_dirs/sweep'
-    subprocess.run([sys.executable, REPO / 'tools/sweep.py', '--out', out], check=True, cwd=REPO)
+    command = [sys.executable, REPO / 'tests/sweep/sweep.py', '--out', out]
+    subprocess.run(command, check=True, cwd=REPO)
     failed = [line['config'] for line in lines_of(out) if line['status'] == 'failed']
     assert failed == []

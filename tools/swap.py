@@ -6,7 +6,7 @@ import sys
 import warnings
 from pathlib import Path
 
-from mmups.engine.child_config import base_of, child_config, files_of, write_config
+from mmups.child_config import base_of, child_config, files_of, write_config
 from mmups.engine.cli import KeyValues, one_line_errors, read_config
 from mmups.engine.forks import refuse_forks
 from mmups.presets import upsampler_named

@@ -3,7 +3,7 @@ from typing import Optional
 
 from mmdet.datasets.transforms import LoadPanopticAnnotations as HostLoadPanopticAnnotations
 
-from mmups.evaluation.panoptic_quality import ids_from_rgb
+from mmups.panoptic_png import ids_from_rgb
 from mmups.registry import TRANSFORMS
 
 

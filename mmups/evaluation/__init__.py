@@ -1,6 +1,6 @@
 """Metrics: pure functions on arrays, and mmengine metrics that hold their state."""
 from .panoptic_metric import PanopticMetric
-from .panoptic_quality import Quality, class_quality, ids_from_rgb, match_segments, mean_quality
+from .panoptic_quality import Quality, class_quality, match_segments, mean_quality
 
-__all__ = ['PanopticMetric', 'Quality', 'class_quality', 'ids_from_rgb', 'match_segments',
+__all__ = ['PanopticMetric', 'Quality', 'class_quality', 'match_segments',
            'mean_quality']

@@ -8,9 +8,10 @@ from mmengine.evaluator import BaseMetric
 from mmengine.fileio import get, join_path, load
 from mmengine.logging import MMLogger
 
+from mmups.panoptic_png import ids_from_rgb
 from mmups.registry import METRICS
 
-from .panoptic_quality import VOID, class_quality, ids_from_rgb, match_segments, mean_quality
+from .panoptic_quality import VOID, class_quality, match_segments, mean_quality
 
 #: mmdet writes a pixel of its panoptic maps as label + INSTANCE_OFFSET * instance
 #: (``mmdet.evaluation.functional.INSTANCE_OFFSET``)

@@ -4,6 +4,8 @@ from .local_attention import deform_attend, deform_query_key, query_key
 from .reassemble import reassemble
 from .sampling import sample_dynamic
 from .shuffle import pixel_shuffle, pixel_unshuffle
+from .softmax import softmax, window_softmax
 
 __all__ = ['deform_attend', 'deform_query_key', 'fit_size', 'is_recording', 'pixel_shuffle',
-           'pixel_unshuffle', 'query_key', 'reassemble', 'sample_dynamic']
+           'pixel_unshuffle', 'query_key', 'reassemble', 'sample_dynamic', 'softmax',
+           'window_softmax']

@@ -32,7 +32,7 @@ SHORT = {
 FORMS = [line for line in COMMANDS if 'CONFIG' in line]
 TRAININGS = [line for line in COMMANDS if line not in FORMS
              and ('tools/train.py' in line or '--train' in line)]
-SWEEPS = [line for line in COMMANDS if 'tools/sweep.py' in line]
+SWEEPS = [line for line in COMMANDS if 'sweep/sweep.py' in line]
 COUNTS = [line for line in COMMANDS if 'benchmark.py complexity' in line]  # of all presets
 OTHERS = [line for line in COMMANDS if line not in FORMS + TRAININGS + SWEEPS + COUNTS]
 
@@ -40,7 +40,7 @@ OTHERS = [line for line in COMMANDS if line not in FORMS + TRAININGS + SWEEPS + 
 @pytest.fixture
 def run(scenes, tmp_path):
     """Runs a command in a folder that looks like the repository and has DigitScenes."""
-    for name in ('tools', 'configs', 'data'):
+    for name in ('tools', 'configs', 'tests', 'data'):
         (tmp_path / name).symlink_to((scenes if name == 'data' else ROOT) / name)
 
     def run(line, *more):

@@ -194,14 +194,6 @@ def test_checkpoints_that_are_none(content, scenes, tool, tmp_path):
     last_line(tool, 'test.py', CONFIG, path, '--work-dir', tmp_path, cwd=scenes)
 
 
-@pytest.mark.parametrize('words', [['--jobs', '0'], ['--timeout', '0']], ids=str)
-def test_words_of_the_sweep(words, tool, tmp_path):
-    done = tool('sweep.py', '--out', tmp_path / 'out', *words, cwd=tmp_path, check=False)
-    assert done.returncode == 2 and 'Traceback' not in done.stderr
-    (tmp_path / 'file').touch()
-    assert 'file' in last_line(tool, 'sweep.py', '--out', tmp_path / 'file', cwd=tmp_path)
-
-
 def test_resuming_with_another_upsampler(scenes, tool, tmp_path):
     """A sentence, before the optimizer sees the state of other weights."""
     short = ['--cfg-options', 'train_cfg.max_iters=1', 'param_scheduler.total_steps=1',

@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from mmups.evaluation import class_quality, ids_from_rgb, match_segments, mean_quality
+from mmups.evaluation import class_quality, match_segments, mean_quality
+from mmups.panoptic_png import ids_from_rgb
 
 # A picture is one row of pixels: '.' is void, a letter a segment. a-f are things of category 0,
 # s-z stuff of category 1; capitals do not occur.

@@ -13,10 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmups.ops import reassemble
+from mmups.ops import reassemble, window_softmax
 from mmups.registry import MODELS
 
-from .base import BaseUpsampler, window_softmax
+from .base import BaseUpsampler
 
 UP_KERNEL = 3
 ENCODE_KERNEL = 6

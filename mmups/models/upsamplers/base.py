@@ -11,23 +11,6 @@ from mmups.ops import fit_size, is_recording
 from .checks import check_int, check_size
 
 
-def softmax(logits: Tensor, dim: int) -> Tensor:
-    """Softmax in float32 at least: half precision loses the small weights of a window."""
-    return logits.to(torch.promote_types(logits.dtype, torch.float32)).softmax(dim)
-
-
-def window_softmax(logits: Tensor, taps: int, scale_factor: int) -> Tensor:
-    """Softmax over the taps of each fine pixel's window, for :func:`mmups.ops.reassemble`.
-
-    Args:
-        logits: (N, G*taps*s*s, h, w), in the order of ``reassemble``'s weights.
-        taps: Size of a window.
-        scale_factor: s.
-    """
-    windows = logits.unflatten(1, (-1, taps, scale_factor**2))
-    return softmax(windows, dim=2).flatten(1, 3)
-
-
 def _is_channels_last(x: Tensor) -> bool:
     """Whether ``x`` is channels_last and nothing else; unknown, so False, under torch.vmap."""
     try:

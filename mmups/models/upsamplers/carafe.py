@@ -10,10 +10,10 @@ from typing import Optional, Union
 
 from torch import Tensor, nn
 
-from mmups.ops import reassemble
+from mmups.ops import reassemble, window_softmax
 from mmups.registry import MODELS
 
-from .base import BaseUpsampler, window_softmax
+from .base import BaseUpsampler
 from .checks import check_groups, check_int
 
 

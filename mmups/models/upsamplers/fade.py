@@ -14,10 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmups.ops import pixel_unshuffle, reassemble
+from mmups.ops import pixel_unshuffle, reassemble, softmax
 from mmups.registry import MODELS
 
-from .base import BaseUpsampler, softmax
+from .base import BaseUpsampler
 from .checks import check_int
 
 

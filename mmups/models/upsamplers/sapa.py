@@ -22,10 +22,12 @@ from mmups.ops import (
     pixel_shuffle,
     query_key,
     reassemble,
+    softmax,
+    window_softmax,
 )
 from mmups.registry import MODELS
 
-from .base import BaseUpsampler, softmax, window_softmax
+from .base import BaseUpsampler
 from .checks import check_groups, check_int
 
 GROUPS = 32

@@ -6,11 +6,11 @@ STATUSES = ('ok', 'nothing to swap', 'failed', 'stock fails too', 'missing packa
 
 
 def sweep_table(results: Iterable[dict]) -> str:
-    """Markdown from the lines that tools/sweep.py keeps.
+    """Markdown from the lines that sweep.py keeps.
 
     Args:
         results: One per config: ``config``, ``key``, ``status``; and, from the first config with
-            its key, ``sites`` and ``runs`` as :func:`mmups.engine.trial.try_config` makes them.
+            its key, ``sites`` and ``runs`` as :func:`trial.try_config` makes them.
     """
     results = list(results)
     trials = {result['key']: result for result in results if 'runs' in result}

@@ -22,10 +22,10 @@ from pathlib import Path
 import torch
 from mmengine.config import Config
 from mmengine.utils import ProgressBar
+from table import sweep_table
+from trial import key_of, reduced, try_config
 
-from mmups.analysis.sweep_table import sweep_table
 from mmups.engine.cli import one_line_errors
-from mmups.engine.trial import key_of, reduced, try_config
 
 UPSAMPLERS = dict(DySample=dict(type='DySample'), FADE=dict(type='FADE'))
 
