@@ -27,8 +27,8 @@ it is left out. `upsample_cfg=dict(type=None)` keeps the size of the maps, there
 and leaves nothing to upsample. The pixel decoders serve mmseg's MaskFormer and Mask2Former too.
 
 With an upsampler, SOLOV2Head, CondInstMaskHead, BoxInstMaskHead, HRNet and the necks of YOLO,
-RTMDet, FPG and HRNet take maps of any size, unlike their hosts (where a neck halves maps again, they
-must have been rounded up).""",
+RTMDet, FPG and HRNet take maps of any size, unlike their hosts (where a neck halves maps again,
+they must have been rounded up).""",
     'mmseg': """\
 With an upsampler, FPNHead and DPTHead end each step at the size of the map that it meets; their
 hosts, and plain interpolation here, double first and resize one to the other where sizes are odd.
