@@ -1,15 +1,55 @@
 """mmdet's FPN with an upsampler in its top-down path.
 
-``HostWithExtraLevels`` follows mmdet 3.3.0, ``mmdet/models/necks/fpn_carafe.py`` (Apache-2.0,
-OpenMMLab); written anew and held to it by parity tests.
+``forward`` follows mmdet 3.3.0, ``mmdet/models/necks/fpn.py``, and for the extra levels
+``fpn_carafe.py`` (Apache-2.0, OpenMMLab); written anew and held to both by parity tests.
 """
+from functools import partial
 from typing import Any, Optional, Union
 
+import torch.nn.functional as F
 from mmcv.cnn import ConvModule
 from mmdet.models.necks import FPN as HostFPN
 from torch import Tensor
 
-from mmups.models.layers import UpsamplingFPN, register_slot
+from mmups.models.layers import (
+    HostResize,
+    Step,
+    UpsamplingSlot,
+    extra_levels,
+    register_slot,
+    top_down,
+)
+
+
+class UpsamplingFPN(UpsamplingSlot):
+    """What the slots in mmdet's FPN and its variants share.
+
+    ``upsample_modules[i]`` takes level i+1 to level i, guided by the lateral map of level i.
+    """
+
+    decided_by = ('start_level', 'end_level')
+    guide = 'the lateral map'
+
+    def host_steps(self) -> list[Step]:
+        resize = partial(HostResize, F.interpolate, self.upsample_cfg)
+        return [Step(self.out_channels, self.out_channels, host=resize)
+                for _ in self.lateral_convs[1:]]
+
+    def forward(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Backbone maps, finest first, to ``num_outs`` maps of ``out_channels``."""
+        self.check_maps(inputs, len(self.in_channels))
+        laterals = self.merge(self.laterals(inputs))
+        outs = self.finish(laterals)
+        return (*outs, *extra_levels(self, inputs, laterals, outs))
+
+    def laterals(self, inputs: tuple[Tensor, ...]) -> list[Tensor]:
+        return [conv(x) for conv, x in zip(self.lateral_convs, inputs[self.start_level:])]
+
+    def merge(self, laterals: list[Tensor]) -> list[Tensor]:
+        return top_down(laterals, self.upsample_modules)
+
+    def finish(self, laterals: list[Tensor]) -> list[Tensor]:
+        return [conv(x) for conv, x in zip(self.fpn_convs, laterals)]
 
 
 class HostWithExtraLevels(HostFPN):

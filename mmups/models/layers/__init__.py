@@ -1,6 +1,5 @@
 """Host-free plumbing between slots and upsamplers."""
 from .factor import whole_factor
-from .fpn import UpsamplingFPN
 from .host_resize import HostResize
 from .hr_module import UpsamplingHRNet
 from .ladder import climb, crop_to_half, double, hand_down, ladder_steps, lift, summands
@@ -11,8 +10,8 @@ from .up_conv import UpConv
 from .upsample_step import UpsampleStep
 
 __all__ = [
-    'SLOT_OF', 'HostResize', 'NoSite', 'Step', 'UpConv', 'UpsampleStep', 'UpsamplingFPN',
-    'UpsamplingHRNet', 'UpsamplingPart', 'UpsamplingSlot', 'add_to_guide', 'climb',
-    'crop_to_half', 'double', 'extra_levels', 'hand_down', 'ladder_steps', 'lift',
-    'register_slot', 'summands', 'top_down', 'whole_factor'
+    'SLOT_OF', 'HostResize', 'NoSite', 'Step', 'UpConv', 'UpsampleStep', 'UpsamplingHRNet',
+    'UpsamplingPart', 'UpsamplingSlot', 'add_to_guide', 'climb', 'crop_to_half', 'double',
+    'extra_levels', 'hand_down', 'ladder_steps', 'lift', 'register_slot', 'summands', 'top_down',
+    'whole_factor'
 ]
