@@ -9,7 +9,7 @@ from typing import Any, Optional, Union
 import torch.nn.functional as F
 from mmcv.cnn import ConvModule
 from mmdet.models.necks import FPN as HostFPN
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmups.models.layers import (
     HostResize,
@@ -22,9 +22,9 @@ from mmups.models.layers import (
 
 
 class UpsamplingFPN(UpsamplingSlot):
-    """What the slots in mmdet's FPN and its variants share.
+    """Base of the slots in mmdet's FPN and its variants.
 
-    ``upsample_modules[i]`` takes level i+1 to level i, guided by the lateral map of level i.
+    ``upsample_modules[i]`` takes level i+1 to level i.
     """
 
     decided_by = ('start_level', 'end_level')
@@ -35,15 +35,16 @@ class UpsamplingFPN(UpsamplingSlot):
         return [Step(self.out_channels, self.out_channels, host=resize)
                 for _ in self.lateral_convs[1:]]
 
+
+class StepwiseFPN(HostFPN):
+    """The pass of mmdet's FPN in a slot, in steps that its variants override."""
+
     def forward(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """Backbone maps, finest first, to ``num_outs`` maps of ``out_channels``."""
         self.check_maps(inputs, len(self.in_channels))
-        laterals = self.merge(self.laterals(inputs))
+        laterals = self.merge(laterals_of(self, inputs))
         outs = self.finish(laterals)
         return (*outs, *extra_levels(self, inputs, laterals, outs))
-
-    def laterals(self, inputs: tuple[Tensor, ...]) -> list[Tensor]:
-        return [conv(x) for conv, x in zip(self.lateral_convs, inputs[self.start_level:])]
 
     def merge(self, laterals: list[Tensor]) -> list[Tensor]:
         return top_down(laterals, self.upsample_modules)
@@ -52,7 +53,17 @@ class UpsamplingFPN(UpsamplingSlot):
         return [conv(x) for conv, x in zip(self.fpn_convs, laterals)]
 
 
-class HostWithExtraLevels(HostFPN):
+def laterals_of(neck: nn.Module, inputs: tuple[Tensor, ...]) -> list[Tensor]:
+    """One lateral map per convolution; those of extra levels are made one from the other."""
+    laterals = [conv(x) for conv, x in zip(neck.lateral_convs, inputs[neck.start_level:])]
+    x = inputs[neck.backbone_end_level - 1]
+    for conv in neck.lateral_convs[len(laterals):]:
+        x = conv(x)
+        laterals.append(x)
+    return laterals
+
+
+class HostWithExtraLevels(StepwiseFPN):
     """mmdet's FPN with laterals for its extra levels, those of FPN_CARAFE.
 
     Args:
@@ -100,14 +111,6 @@ class FPN(UpsamplingFPN, HostWithExtraLevels):
         ValueError: ``top_down_extra_levels`` together with ``add_extra_convs``; a checkpoint of
             the other topology; not as many maps as ``in_channels``.
     """
-
-    def laterals(self, inputs: tuple[Tensor, ...]) -> list[Tensor]:
-        laterals = super().laterals(inputs)
-        x = inputs[self.backbone_end_level - 1]
-        for conv in self.lateral_convs[len(laterals):]:
-            x = conv(x)
-            laterals.append(x)
-        return laterals
 
     def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
         laterals = [value for key, value in state_dict.items()

@@ -78,7 +78,7 @@ def test_one_level(pair, pyramid, extra):
     """It works as in mmdet, and has no use for an upsampler."""
     kwargs = dict(start_level=2, end_level=2, num_outs=1)
     assert_parity(*pair(HostFPN, kwargs, dict(kwargs, top_down_extra_levels=extra)), pyramid(EVEN))
-    with pytest.raises(NoSite, match='start_level=2, end_level=2 has one level'):
+    with pytest.raises(NoSite, match='start_level=2, end_level=2 has no upsampling step'):
         FPN(CHANNELS, 16, **kwargs, upsampler=dict(type='DySample'))
 
 
