@@ -4,42 +4,40 @@
 ``cspnext_pafpn.py`` repeats, and ``yolo_neck.py`` (Apache-2.0, OpenMMLab); held to them by parity
 tests.
 """
-from typing import Optional
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from mmdet.models.necks import YOLOXPAFPN as HostYOLOXPAFPN
 from mmdet.models.necks import CSPNeXtPAFPN as HostCSPNeXtPAFPN
 from mmdet.models.necks import YOLOV3Neck as HostYOLOV3Neck
-from mmengine.model import ModuleList
 from torch import Tensor
 
-from mmups.models.layers import HostResize, NoSite, register_slot
-from mmups.models.upsamplers import build_upsampler
+from mmups.models.layers import HostResize, Step, UpsamplingSlot, register_slot
 
 
-class _PAFPN:
-    """Mixin before YOLOXPAFPN and CSPNeXtPAFPN, which differ in their blocks only."""
+class UpsamplingPAFPN(UpsamplingSlot):
+    """Base of the slots in YOLOXPAFPN and CSPNeXtPAFPN, which differ in their blocks only.
 
-    def __init__(self, *args, upsampler: Optional[dict] = None, **kwargs):
-        super().__init__(*args, **kwargs)
-        if upsampler is not None and len(self.in_channels) == 1:
-            raise NoSite(f'in_channels={self.in_channels} is one level: there is nothing to '
-                         'upsample')
+    ``upsample_modules[i]`` takes level i+1, reduced to the channels of level i, to level i.
+    """
+
+    decided_by = ('in_channels', )
+    guide = "the backbone's map"
+
+    def host_steps(self) -> list[Step]:
         host = vars(self.upsample)  # an nn.Upsample, made of the host's upsample_cfg
         resize = {key: host[key] for key in ('size', 'scale_factor', 'mode', 'align_corners',
                                              'recompute_scale_factor') if host[key] is not None}
+        return [Step(c, c, host=partial(HostResize, F.interpolate, resize))
+                for c in self.in_channels[:-1]]
+
+    def adapt(self) -> None:
         del self.upsample
-        self.upsample_modules = ModuleList(
-            HostResize(F.interpolate, resize) if upsampler is None else
-            build_upsampler(upsampler, channels, guide_channels=channels)
-            for channels in self.in_channels[:-1])
 
     def forward(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """Backbone maps, finest first, to as many maps of ``out_channels``."""
-        if len(inputs) != len(self.in_channels):
-            raise ValueError(f'this {type(self).__name__} was built for {len(self.in_channels)} '
-                             f'maps, got {len(inputs)}')
+        self.check_maps(inputs, len(self.in_channels))
         merged = [inputs[-1]]
         for finer, reduce, block, upsample in zip(inputs[-2::-1], self.reduce_layers,
                                                   self.top_down_blocks,
@@ -54,66 +52,33 @@ class _PAFPN:
 
 
 @register_slot(HostYOLOXPAFPN)
-class YOLOXPAFPN(_PAFPN, HostYOLOXPAFPN):
-    """YOLOX's neck whose top-down steps are upsamplers.
-
-    ``upsample_modules[i]`` takes level i+1, reduced to the channels of level i, to level i, guided
-    by the map of the backbone.
-
-    Args:
-        upsampler: The method and its arguments; None: mmdet's ``upsample_cfg``.
-        kwargs: As in mmdet's YOLOXPAFPN.
-
-    Raises:
-        NoSite: ``upsampler`` in a neck of one level.
-        ValueError: Not as many maps as ``in_channels``.
-    """
+class YOLOXPAFPN(UpsamplingPAFPN, HostYOLOXPAFPN):
+    """YOLOX's neck whose top-down steps are upsamplers."""
 
 
 @register_slot(HostCSPNeXtPAFPN)
-class CSPNeXtPAFPN(_PAFPN, HostCSPNeXtPAFPN):
-    """RTMDet's neck whose top-down steps are upsamplers, in the order of YOLOXPAFPN's.
-
-    Args:
-        upsampler: The method and its arguments; None: mmdet's ``upsample_cfg``.
-        kwargs: As in mmdet's CSPNeXtPAFPN.
-
-    Raises:
-        NoSite: ``upsampler`` in a neck of one level.
-        ValueError: Not as many maps as ``in_channels``.
-    """
+class CSPNeXtPAFPN(UpsamplingPAFPN, HostCSPNeXtPAFPN):
+    """RTMDet's neck whose top-down steps are upsamplers."""
 
 
 @register_slot(HostYOLOV3Neck)
-class YOLOV3Neck(HostYOLOV3Neck):
+class YOLOV3Neck(UpsamplingSlot, HostYOLOV3Neck):
     """YOLOv3's neck whose steps are upsamplers.
 
-    ``upsample_modules[i]`` takes level i+1 to level i, counted from the finest map, guided by the
-    map of the backbone.
-
-    Args:
-        upsampler: The method and its arguments; None: nearest, as in mmdet.
-        kwargs: As in mmdet's YOLOV3Neck, whose channels are those of the coarsest level first.
-
-    Raises:
-        NoSite: ``upsampler`` in a neck of one level.
-        ValueError: Not as many maps as ``num_scales``.
+    ``upsample_modules[i]`` takes level i+1 to level i, counted from the finest map, unlike mmdet's
+    lists of channels, where the coarsest level is first.
     """
 
-    def __init__(self, *args, upsampler: Optional[dict] = None, **kwargs):
-        super().__init__(*args, **kwargs)
-        if upsampler is not None and self.num_scales == 1:
-            raise NoSite('num_scales=1 is one level: there is nothing to upsample')
-        self.upsample_modules = ModuleList(
-            build_upsampler(upsampler or dict(mode='nearest'), self.out_channels[i],
-                            guide_channels=self.in_channels[i])
-            for i in range(self.num_scales - 1, 0, -1))
+    decided_by = ('num_scales', )
+    guide = "the backbone's map"
+
+    def host_steps(self) -> list[Step]:
+        return [Step(out, guide, host=dict(mode='nearest'))
+                for out, guide in zip(self.out_channels[:0:-1], self.in_channels[:0:-1])]
 
     def forward(self, feats: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """Backbone maps, finest first, to as many maps, coarsest first."""
-        if len(feats) != self.num_scales:
-            raise ValueError(f'this YOLOV3Neck was built for {self.num_scales} maps, got '
-                             f'{len(feats)}')
+        self.check_maps(feats, self.num_scales)
         outs = [self.detect1(feats[-1])]
         for i, (finer, upsample) in enumerate(zip(feats[-2::-1], reversed(self.upsample_modules)),
                                               start=1):
