@@ -6,86 +6,64 @@ The cells pool what is too large; what is too small is upsampled before it enter
 """
 from collections.abc import Sequence
 from itertools import islice
-from typing import Optional
 
 import torch
 import torch.nn.functional as F
 from mmdet.models.necks import NASFCOS_FPN as HostNASFCOS_FPN
 from mmdet.models.necks import NASFPN as HostNASFPN
-from mmengine.model import ModuleList
 from torch import Tensor, nn
 
-from mmups.models.layers import add_to_guide, lift, register_slot
-from mmups.models.upsamplers import build_upsampler
+from mmups.models.layers import Step, UpsamplingSlot, add_to_guide, lift, register_slot
 
 
 @register_slot(HostNASFPN)
-class NASFPN(HostNASFPN):
-    """NAS-FPN, four upsamplers per stage: P6 to P5, on to P4, P4 to P3 and P7 to P6.
+class NASFPN(UpsamplingSlot, HostNASFPN):
+    """NAS-FPN, four upsamplers per stage: P6 to P5, on to P4, P4 to P3 and P7 to P6."""
 
-    The guide of each is the map of the level that it reaches.
+    decided_by = ('stack_times', )
+    guide = 'the map of the level that is reached'
 
-    Args:
-        upsampler: The method and its arguments; None: nearest, as in mmdet, P6 to P4 in one step.
-        kwargs: As in mmdet's NASFPN.
-    """
-
-    def __init__(self, *args, upsampler: Optional[dict] = None, **kwargs):
-        super().__init__(*args, **kwargs)
-        self.upsample_modules = ModuleList(
-            build_upsampler(upsampler or dict(mode='nearest'), self.out_channels,
-                            guide_channels=self.out_channels)
-            for _ in range(4 * self.stack_times))
+    def host_steps(self) -> list[Step]:
+        c = self.out_channels
+        return [Step(c, c, host=dict(mode='nearest'))] * 4 * self.stack_times
 
     def forward(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """Backbone maps, finest first, to P3 to P7."""
         maps = [conv(x) for conv, x in zip(self.lateral_convs, inputs[self.start_level:])]
         for downsample in self.extra_downsamples:
             maps.append(downsample(maps[-1]))
+        p3, p4, p5, p6, p7 = maps
         modules = iter(self.upsample_modules)
         for stage in self.fpn_stages:
-            maps = self._stage(stage, maps, list(islice(modules, 4)))
-        return tuple(maps)
-
-    @staticmethod
-    def _stage(stage: nn.ModuleDict, maps: list[Tensor], modules: list) -> list[Tensor]:
-        p3, p4, p5, p6, p7 = maps
-        x = stage['gp_64_4'](lift(p6, [p5, p4], modules[:2]), p4)
-        merged = stage['sum_44_4'](x, p4)
-        x = modules[2](merged, p3, p3.shape[2:])
-        p3 = stage['sum_43_3'].out_conv(add_to_guide(p3, x, modules[2]))
-        p4 = stage['sum_34_4'](p3, merged, out_size=p4.shape[2:])
-        x = stage['gp_43_5'](p4, p3, out_size=p5.shape[2:])
-        p5 = stage['sum_55_5'](p5, x)
-        x = stage['gp_54_7'](p5, merged, out_size=p7.shape[2:])
-        p7 = stage['sum_77_7'](p7, x)
-        x = modules[3](p7, p6, p6.shape[2:])
-        p6 = stage['gp_75_6'](x, p5, out_size=p6.shape[2:])
-        return [p3, p4, p5, p6, p7]
+            *to_p4, to_p3, to_p6 = islice(modules, 4)
+            x = stage['gp_64_4'](lift(p6, [p5, p4], to_p4), p4)
+            merged = stage['sum_44_4'](x, p4)
+            x = to_p3(merged, p3, p3.shape[2:])
+            p3 = stage['sum_43_3'].out_conv(add_to_guide(p3, x, to_p3))
+            p4 = stage['sum_34_4'](p3, merged, out_size=p4.shape[2:])
+            x = stage['gp_43_5'](p4, p3, out_size=p5.shape[2:])
+            p5 = stage['sum_55_5'](p5, x)
+            x = stage['gp_54_7'](p5, merged, out_size=p7.shape[2:])
+            p7 = stage['sum_77_7'](p7, x)
+            x = to_p6(p7, p6, p6.shape[2:])
+            p6 = stage['gp_75_6'](x, p5, out_size=p6.shape[2:])
+        return p3, p4, p5, p6, p7
 
 
 @register_slot(HostNASFCOS_FPN)
-class NASFCOS_FPN(HostNASFCOS_FPN):
+class NASFCOS_FPN(UpsamplingSlot, HostNASFCOS_FPN):
     """NAS-FCOS's neck, with nine upsamplers.
 
     In the order of their use: 0, 1 and 2, 3 lift maps of C5's size to C3's in the cells ``c02``
     and ``c36``, 4 a map of C4's size in ``c61``; 5, 6 and 7, 8 lift the map that is added to P3
-    and to the one that P4 is made of. The guide of a step that ends at C4's size is the lateral
-    map of C4, that of the others the map that it meets.
-
-    Args:
-        upsampler: The method and its arguments; None: one interpolation per step, as in mmdet,
-            nearest in the cells and bilinear behind them.
-        kwargs: As in mmdet's NASFCOS_FPN.
+    and to the one that P4 is made of.
     """
 
-    def __init__(self, *args, upsampler: Optional[dict] = None, **kwargs):
-        super().__init__(*args, **kwargs)
-        modes = ['nearest'] * 5 + ['bilinear'] * 4
-        self.upsample_modules = ModuleList(
-            build_upsampler(upsampler or dict(mode=mode), self.out_channels,
-                            guide_channels=self.out_channels)
-            for mode in modes)
+    guide = 'the lateral map of C4, then the map that it meets'
+
+    def host_steps(self) -> list[Step]:
+        c = self.out_channels
+        return [Step(c, c, host=dict(mode=mode)) for mode in ['nearest'] * 5 + ['bilinear'] * 4]
 
     def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Backbone maps, finest first, to P3 and coarser ones."""
@@ -109,15 +87,8 @@ class NASFCOS_FPN(HostNASFCOS_FPN):
 
 def concat(cell: nn.Module, x1: Tensor, x2: Tensor, coarse: int, guides: Sequence[Tensor],
            upsample_modules: Sequence[nn.Module]) -> Tensor:
-    """A cell that concatenates, with its input ``coarse`` (0 or 1) lifted to the other's size.
-
-    Args:
-        cell: mmcv's ConcatCell.
-        x1, x2: Its inputs.
-        coarse: Which of them is upsampled, behind the cell's convolution.
-        guides: Maps on the way to the other one.
-        upsample_modules: One per step.
-    """
+    """mmcv's ConcatCell, whose input ``coarse`` (0 or 1) is lifted to the other's size behind its
+    convolution, past the ``guides`` in between."""
     maps = [cell.input1_conv(x1), cell.input2_conv(x2)]
     maps[coarse] = lift(maps[coarse], [*guides, maps[1 - coarse]], upsample_modules)
     return cell.out_conv(torch.cat(maps, dim=1))
