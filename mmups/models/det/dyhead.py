@@ -4,38 +4,30 @@
 (Apache-2.0, OpenMMLab); held to it by a parity test.
 """
 from collections.abc import Sequence
-from typing import Optional
 
 from mmdet.models.necks import DyHead as HostDyHead
 from mmdet.models.necks.dyhead import DyHeadBlock
-from mmengine.model import ModuleList
 from torch import Tensor, nn
 
-from mmups.models.layers import register_slot
-from mmups.models.upsamplers import build_upsampler
+from mmups.models.layers import Step, UpsamplingSlot, register_slot
 
 
 @register_slot(HostDyHead)
-class DyHead(HostDyHead):
-    """Dynamic head with one upsampler per block, for all of its levels, as is all of a block.
+class DyHead(UpsamplingSlot, HostDyHead):
+    """Dynamic head with one upsampler per block, for all of its levels, as is all of a block."""
 
-    The guide is the map of the level that receives the coarser one, as it enters the block.
+    decided_by = ('num_blocks', )
+    guide = 'the finer level as it enters the block'
 
-    Args:
-        upsampler: The method and its arguments; None: bilinear with aligned corners, as in mmdet.
-        kwargs: As in mmdet's DyHead.
-    """
-
-    def __init__(self, *args, upsampler: Optional[dict] = None, **kwargs):
-        super().__init__(*args, **kwargs)
-        self.upsample_modules = ModuleList(
-            build_upsampler(upsampler or dict(mode='bilinear', align_corners=True),
-                            self.out_channels,
-                            guide_channels=block.spatial_conv_offset.in_channels)
-            for block in self.dyhead_blocks)
+    def host_steps(self) -> list[Step]:
+        return [Step(self.out_channels, block.spatial_conv_offset.in_channels,
+                     host=dict(mode='bilinear', align_corners=True))
+                for block in self.dyhead_blocks]
 
     def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """Maps of ``in_channels``, finest first, to maps of ``out_channels`` and the same sizes."""
+        """Maps of ``in_channels``, finest first and however many, to maps of ``out_channels`` and
+        the same sizes."""
+        self.check_maps(inputs, len(inputs))
         maps = inputs
         for block, upsample in zip(self.dyhead_blocks, self.upsample_modules):
             maps = attend(block, upsample, maps)
@@ -46,9 +38,8 @@ def attend(block: DyHeadBlock, upsample: nn.Module, maps: Sequence[Tensor]) -> l
     """One block: each level attends to itself and to its two neighbours."""
     outs = []
     for level, x in enumerate(maps):
-        offset_and_mask = block.spatial_conv_offset(x)
-        offset = offset_and_mask[:, :block.offset_dim]
-        mask = offset_and_mask[:, block.offset_dim:].sigmoid()
+        offset, mask = block.spatial_conv_offset(x).tensor_split([block.offset_dim], dim=1)
+        mask = mask.sigmoid()
         seen = [block.spatial_conv_mid(x, offset, mask)]
         if level > 0:
             seen.append(block.spatial_conv_low(maps[level - 1], offset, mask))

@@ -1,6 +1,7 @@
 """What the slots in mmdet's necks do in their own way: guides, counts, sums, refusals."""
 import pytest
 import torch
+import torch.nn.functional as F
 from slot_cases import SLOTS
 
 from mmups.models.det import DyHead
@@ -119,7 +120,7 @@ def test_fpg_ways_down():
     ('FPN_DropBlock', [0, 1, 2], {}),
     ('RFP', [0, 1, 2], {}),
     ('BFP', [0, 1], dict(num_levels=3, refine_level=1)),
-    ('BFP', [4], {}),
+    ('BFP', range(5), {}),
     ('NASFPN', [2, 6], {}),
     ('NASFCOS_FPN', [6, 8], {}),
 ])
@@ -137,18 +138,39 @@ def test_guides_are_not_added_twice(slot, sums, kwargs):
         torch.testing.assert_close(out, reference, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize('count, level', [(2, 0), (2, 1), (3, 0), (3, 1), (3, 2), (4, 0), (4, 1),
+                                          (4, 2), (4, 3)])
+def test_bfp_counts_every_map_once(count, level):
+    """Gathering is the mean of all maps and scattering a sum of two, also where each step's output
+    holds its guide."""
+    case = SLOTS['BFP']
+    module = case.build(IncludesGuide, num_levels=count, refine_level=level, refine_type=None)
+    maps = case.maps((32, 48))[:count]
+
+    def resize(x, size):
+        pooled = x.shape[2] > size[0]
+        return F.adaptive_max_pool2d(x, size) if pooled else F.interpolate(x, size=size)
+
+    mean = sum(resize(x, maps[level].shape[2:]) for x in maps) / count
+    for out, x in zip(case.run(module, maps), maps):
+        torch.testing.assert_close(out, x + resize(mean, x.shape[2:]))
+
+
 @pytest.mark.parametrize('slot, kwargs, message', [
-    ('PAFPN', dict(start_level=3, num_outs=1), 'start_level=3, end_level=-1 has one level'),
-    ('FPN_DropBlock', dict(start_level=1, end_level=1, num_outs=1), 'has one level'),
-    ('RFP', dict(start_level=3, num_outs=1), 'RFP .* has one level'),
-    ('YOLOXPAFPN', dict(in_channels=[32]), r'in_channels=\[32\] is one level'),
-    ('CSPNeXtPAFPN', dict(in_channels=[32]), r'in_channels=\[32\] is one level'),
-    ('YOLOV3Neck', dict(num_scales=1, in_channels=[32], out_channels=[32]), 'num_scales=1'),
-    ('BFP', dict(num_levels=1, refine_level=0), 'num_levels=1'),
-    ('HRFPN', dict(in_channels=[32]), r'in_channels=\[32\] is one level'),
-    ('FPG', dict(across_down_trans=None), "no transition of type 'interpolation_conv'"),
+    ('PAFPN', dict(start_level=3, num_outs=1),
+     'PAFPN with start_level=3, end_level=-1 has no upsampling step for upsampler'),
+    ('FPN_DropBlock', dict(start_level=1, end_level=1, num_outs=1), 'has no upsampling step'),
+    ('RFP', dict(start_level=3, num_outs=1), 'RFP with .* has no upsampling step'),
+    ('YOLOXPAFPN', dict(in_channels=[32]), r'in_channels=\[32\] has no upsampling step'),
+    ('CSPNeXtPAFPN', dict(in_channels=[32]), r'in_channels=\[32\] has no upsampling step'),
+    ('YOLOV3Neck', dict(num_scales=1, in_channels=[32], out_channels=[32]), 'num_scales=1 has'),
+    ('BFP', dict(num_levels=1, refine_level=0), 'num_levels=1 has'),
+    ('HRFPN', dict(in_channels=[32]), r'in_channels=\[32\] has no upsampling step'),
+    ('DyHead', dict(num_blocks=0), 'num_blocks=0 has'),
+    ('FPG', dict(across_down_trans=None), 'same_down_trans=None, across_down_trans=None has no up'),
     ('FPG', dict(across_down_trans=None,
-                 same_down_trans=dict(type='interpolation_conv')), 'no transition'),
+                 same_down_trans=dict(type='interpolation_conv')),
+     "same_down_trans={'type': 'interpolation_conv'}, across_down_trans=None has no up"),
 ])
 def test_nothing_to_upsample(slot, kwargs, message):
     """It works without an upsampler, and refuses one."""
@@ -166,6 +188,14 @@ def test_number_of_inputs(slot):
         with pytest.raises(ValueError, match=f'this {slot} was built for {len(maps)} maps, got '
                                              f'{len(wrong)}'):
             module(tuple(wrong))
+
+
+@pytest.mark.parametrize('upsampler', [None, 'DySample'])
+@pytest.mark.parametrize('slot', ['PAFPN', 'YOLOV3Neck', 'BFP', 'HRFPN', 'DyHead', 'CTResNetNeck'])
+def test_one_tensor_is_no_list(slot, upsampler):
+    case = SLOTS[slot]
+    with pytest.raises(ValueError, match=f'{slot} takes a list of maps, got a tensor of shape'):
+        case.build(upsampler)(case.maps()[-1])
 
 
 def test_ct_resnet_neck_keeps_the_norms():
