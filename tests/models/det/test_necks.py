@@ -115,6 +115,15 @@ def test_fpg_ways_down():
         [height] for height in [64, 32, 16, 8] + [64, 64, 32, 32, 16, 16, 8, 8] + [64, 32, 16, 8]]
 
 
+def test_fpg_with_a_broken_factor():
+    """The host's own, and no upsampler's."""
+    case = SLOTS['FPG']
+    trans = dict(case.cfg['across_down_trans'], scale_factor=1.5)
+    assert case.build(across_down_trans=trans).upsample_modules[0].kwargs['scale_factor'] == 1.5
+    with pytest.raises(ValueError, match='scale_factor=1.5'):
+        case.build('DySample', across_down_trans=trans)
+
+
 @pytest.mark.parametrize('slot, sums, kwargs', [
     ('PAFPN', [0, 1, 2], {}),
     ('FPN_DropBlock', [0, 1, 2], {}),
