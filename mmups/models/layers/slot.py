@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, ClassVar, Optional, Union
 
-from mmengine.model import BaseModule, ModuleList, initialize
+from mmengine.model import BaseModule, ModuleList
 from torch import Tensor, nn
 
 from mmups.models.upsamplers import BaseUpsampler, build_upsampler
@@ -197,11 +197,6 @@ class UpsamplingSlot(_Stepwise):
         for module in self.modules():
             if isinstance(module, BaseUpsampler):
                 module.init_weights()
-        init_cfg = getattr(self, 'init_cfg', None) or ()
-        files = [cfg for cfg in ([init_cfg] if isinstance(init_cfg, dict) else init_cfg)
-                 if cfg['type'] == 'Pretrained']
-        if files:  # once more, as it may hold the upsamplers
-            initialize(self, files)
 
     def _refuse_keys_without_a_step(self) -> None:
         if absent := self.swapped - {step.key for step in self._steps}:
