@@ -2,7 +2,7 @@
 from .factor import whole_factor
 from .host_resize import HostResize
 from .hr_module import UpsamplingHRNet
-from .ladder import climb, crop_to_half, double, hand_down, ladder_steps, lift, summands
+from .ladder import climb, crop_to_half, double, hand_down, ladder_steps, lift, lift_onto, summands
 from .slot import SLOT_OF, NoSite, Step, UpsamplingPart, UpsamplingSlot, register_slot
 from .sums import add_to_guide
 from .top_down import extra_levels, top_down
@@ -12,6 +12,6 @@ from .upsample_step import UpsampleStep
 __all__ = [
     'SLOT_OF', 'HostResize', 'NoSite', 'Step', 'UpConv', 'UpsampleStep', 'UpsamplingHRNet',
     'UpsamplingPart', 'UpsamplingSlot', 'add_to_guide', 'climb', 'crop_to_half', 'double',
-    'extra_levels', 'hand_down', 'ladder_steps', 'lift', 'register_slot', 'summands', 'top_down',
-    'whole_factor'
+    'extra_levels', 'hand_down', 'ladder_steps', 'lift', 'lift_onto', 'register_slot', 'summands',
+    'top_down', 'whole_factor'
 ]

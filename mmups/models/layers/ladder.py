@@ -81,6 +81,20 @@ def lift(x: Tensor, guides: Sequence[Tensor], upsample_modules: Sequence[nn.Modu
     return x
 
 
+def lift_onto(total: Tensor, x: Tensor, guides: Sequence[Tensor],
+              upsample_modules: Sequence[nn.Module]) -> Tensor:
+    """The sum of a map and of a coarser one, which climbs to it as in :func:`lift`.
+
+    Args:
+        total: (N, C, H, W), the guide of the last rung.
+        x: (N, C, h, w).
+        guides: Those of the rungs before, in climbing order.
+        upsample_modules: One per rung.
+    """
+    lifted = lift(x, [*guides, total], upsample_modules)
+    return add_to_guide(total, lifted, upsample_modules[-1])
+
+
 def hand_down(x: Tensor, guides: Sequence[Tensor],
               upsample_modules: Iterable[nn.Module]) -> list[Tensor]:
     """Add one map to all finer levels, which it reaches one after the other.

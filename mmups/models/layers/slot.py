@@ -107,13 +107,18 @@ class UpsamplingPart(_Stepwise, BaseModule):
 
     Args:
         host: The module of the host.
+        steps: Its steps, where they take sizes that only the slot knows.
     """
 
-    def __init__(self, host: nn.Module):
+    def __init__(self, host: nn.Module, steps: Iterable[Step] = ()):
         super().__init__(getattr(host, 'init_cfg', None))
+        self._given_steps = list(steps)
         vars(self).update((k, v) for k, v in vars(host).items() if k not in vars(self))
         for name, module in host.named_children():
             self.add_module(name, module)
+
+    def host_steps(self) -> list[Step]:
+        return self._given_steps
 
 
 class UpsamplingSlot(_Stepwise):

@@ -16,11 +16,7 @@ class UpsampleStep(UpsamplingPart):
     """
 
     def __init__(self, host: nn.Module, channels: int, factor: Any = 2):
-        super().__init__(host)
-        self._step = Step(channels, factor=factor)
-
-    def host_steps(self) -> list[Step]:
-        return [self._step]
+        super().__init__(host, [Step(channels, factor=factor)])
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, h, w) to (N, C, s*h, s*w)."""

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mmups.models.layers import climb, top_down
+from mmups.models.layers import climb, lift_onto, top_down
 
 
 class Recorder(nn.Module):
@@ -97,6 +97,15 @@ def test_climb_jumps_where_it_can(maps, recorders):
     assert [len(module.calls) for module in modules] == [0, 0, 1, 0, 1, 1]
     assert torch.equal(lifted[3], F.interpolate(maps[3], size=(21, 22)))
     assert not torch.equal(lifted[3], climb(maps, recorders(6))[3])
+
+
+def test_lift_onto(maps, recorders):
+    """What holds the last guide already replaces the sum; every rung has its own guide."""
+    total, *guides, x = maps
+    modules, holding = recorders(3), recorders(3, includes_guide=True)
+    lifted = lift_onto(total, x, guides[::-1], holding)
+    assert torch.equal(lift_onto(total, x, guides[::-1], modules), total + lifted)
+    assert [module.calls[0][1] for module in modules] == [*guides[::-1], total]
 
 
 @pytest.mark.parametrize('function', [climb, top_down])
