@@ -3,60 +3,30 @@
 The ``forward`` methods follow mmseg 1.2.2, ``mmseg/models/backbones/fast_scnn.py`` (Apache-2.0,
 OpenMMLab); held to it by a parity test.
 """
-from typing import Optional
+from collections.abc import Iterator
 
 import torch
-from mmengine.model import BaseModule, ModuleList
 from mmseg.models.backbones import FastSCNN as HostFastSCNN
-from mmseg.models.backbones.fast_scnn import FeatureFusionModule as HostFeatureFusionModule
-from mmseg.models.backbones.fast_scnn import GlobalFeatureExtractor as HostGlobalFeatureExtractor
-from torch import Tensor
+from torch import Tensor, nn
 
-from mmups.models.layers import NoSite, lift, register_slot
-from mmups.models.upsamplers import build_upsampler
+from mmups.models.layers import Step, UpsamplingPart, UpsamplingSlot, lift, register_slot
 
 
-class GlobalFeatureExtractor(BaseModule):
-    """mmseg's extractor, which also returns the maps that it halves.
-
-    Args:
-        host: mmseg's module; its modules and their keys are taken over.
-        strides: Those of its three stages.
-    """
-
-    def __init__(self, host: HostGlobalFeatureExtractor, strides: tuple[int, ...]):
-        super().__init__()
-        for name, module in host.named_children():
-            self.add_module(name, module)
-        self._strides = strides
+class GlobalFeatureExtractor(UpsamplingPart):
+    """mmseg's extractor, which also returns the maps that it halves."""
 
     def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Map at 1/8 to the global features and the halved maps, coarsest first."""
         halved = []
-        for stage, stride in zip((self.bottleneck1, self.bottleneck2, self.bottleneck3),
-                                 self._strides):
-            if stride == 2:
+        for stage in (self.bottleneck1, self.bottleneck2, self.bottleneck3):
+            if stage[0].stride == 2:
                 halved.insert(0, x)
             x = stage(x)
         return self.out(torch.cat([x, *self.ppm(x)], dim=1)), halved
 
 
-class FeatureFusionModule(BaseModule):
-    """The convolutions of mmseg's fusion after as many upsamplers as the extractor halves.
-
-    Args:
-        host: mmseg's module; its modules and their keys are taken over.
-        upsampler: The method and its arguments.
-        guide_channels: Channels of the halved maps, coarsest first.
-    """
-
-    def __init__(self, host: HostFeatureFusionModule, upsampler: dict, guide_channels: list[int]):
-        super().__init__()
-        for name, module in host.named_children():
-            self.add_module(name, module)
-        self.upsample_modules = ModuleList(
-            build_upsampler(upsampler, self.dwconv.in_channels, guide_channels=channels)
-            for channels in guide_channels)
+class FeatureFusionModule(UpsamplingPart):
+    """mmseg's fusion, after as many upsamplers as the extractor halves."""
 
     def forward(self, higher: Tensor, lower: Tensor, halved: list[Tensor]) -> Tensor:
         """Map at 1/8, global features and their guides to the fused map at 1/8."""
@@ -65,34 +35,23 @@ class FeatureFusionModule(BaseModule):
 
 
 @register_slot(HostFastSCNN)
-class FastSCNN(HostFastSCNN):
-    """FastSCNN whose global features climb to 1/8 in steps of x2, guided by what was halved.
+class FastSCNN(UpsamplingSlot, HostFastSCNN):
+    """FastSCNN whose global features climb to 1/8 in steps of x2."""
 
-    Args:
-        upsampler: The method and its arguments; None: bilinear, as in mmseg.
-        kwargs: As in mmseg's FastSCNN.
+    decided_by = ('global_block_strides', )
+    guide = 'what the extractor halved'
 
-    Raises:
-        NoSite: ``upsampler`` where no global stage halves the map.
-    """
-
-    def __init__(self, *args, upsampler: Optional[dict] = None, **kwargs):
-        super().__init__(*args, **kwargs)
-        self._guides_fusion = upsampler is not None
-        if upsampler is None:
-            return
-        strides = self.global_block_strides
+    def parts(self) -> Iterator[tuple[nn.Module, str, UpsamplingPart]]:
         before = (self.global_in_channels, *self.global_block_channels)
-        guide_channels = [c for c, stride in zip(before, strides) if stride == 2][::-1]
-        if not guide_channels:
-            raise NoSite(f'FastSCNN with global_block_strides={strides} upsamples nothing')
-        self.global_feature_extractor = GlobalFeatureExtractor(self.global_feature_extractor,
-                                                               strides)
-        self.feature_fusion = FeatureFusionModule(self.feature_fusion, upsampler, guide_channels)
+        steps = [Step(self.lower_in_channels, channels)
+                 for channels, stride in zip(before, self.global_block_strides) if stride == 2]
+        extractor, fusion = self.global_feature_extractor, self.feature_fusion
+        yield self, 'global_feature_extractor', GlobalFeatureExtractor(extractor)
+        yield self, 'feature_fusion', FeatureFusionModule(fusion, steps[::-1])
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Image to the maps of ``out_indices``."""
-        if not self._guides_fusion:
+        if not self.swapped:
             return super().forward(x)
         higher = self.learning_to_downsample(x)
         lower, halved = self.global_feature_extractor(higher)

@@ -153,14 +153,15 @@ def test_model_around_a_plain_neck(slot):
         assert upsample.offset.weight.std() < 0.002
 
 
-def test_pidnet_pretrained(tmp_path):
+@pytest.mark.parametrize('slot', ['PIDNet', 'UNet'])
+def test_pretrained(slot, tmp_path):
     """A checkpoint of the whole backbone brings its upsamplers' weights along."""
-    case = SLOTS['PIDNet']
+    case = SLOTS[slot]
     trained = case.build('DySample')
     for parameter in trained.parameters():
         torch.nn.init.normal_(parameter)
-    torch.save(trained.state_dict(), tmp_path / 'pidnet.pth')
-    init_cfg = dict(type='Pretrained', checkpoint=str(tmp_path / 'pidnet.pth'))
+    torch.save(trained.state_dict(), tmp_path / 'whole.pth')
+    init_cfg = dict(type='Pretrained', checkpoint=str(tmp_path / 'whole.pth'))
     module = case.build('DySample', init_cfg=init_cfg)
     assert all(map(torch.equal, module.parameters(), trained.parameters()))
 
@@ -170,10 +171,12 @@ def test_pidnet_pretrained(tmp_path):
 
 @pytest.mark.parametrize('slot, kwargs, message', [
     ('SegFPN', dict(end_level=1, num_outs=1), 'start_level=0, end_level=1 has no upsampling step'),
-    ('UNet', dict(downsamples=(False, )), r'downsamples=\(False,\) upsamples nothing'),
-    ('MultiLevelNeck', dict(scales=[0.5, 1, 1.5]), r'scales=\[0.5, 1, 1.5\] has no whole number'),
+    ('UNet', dict(downsamples=(False, )), r'downsamples=\(False,\) has no upsampling step'),
+    ('Feature2Pyramid', dict(rescales=[1, 0.5]), r'rescales=\[1, 0.5\] has no upsampling step'),
+    ('MultiLevelNeck', dict(scales=[0.5, 1.5]), r'scales=\[0.5, 1.5\] has no upsampling step'),
     ('JPU', dict(end_level=1), 'start_level=0, backbone_end_level=1 has no upsampling step'),
-    ('FastSCNN', dict(global_block_strides=(1, 1, 1)), 'upsamples nothing'),
+    ('FastSCNN', dict(global_block_strides=(1, 1, 1)),
+     r'global_block_strides=\(1, 1, 1\) has no upsampling step'),
 ])
 def test_no_site(slot, kwargs, message):
     SLOTS[slot].build(**kwargs)
@@ -181,27 +184,29 @@ def test_no_site(slot, kwargs, message):
         SLOTS[slot].build('DySample', **kwargs)
 
 
-@pytest.mark.parametrize('slot', ['SegFPN', 'MultiLevelNeck', 'JPU'])
+@pytest.mark.parametrize('slot', ['SegFPN', 'Feature2Pyramid', 'MultiLevelNeck', 'JPU'])
 def test_missing_map(slot):
     case = SLOTS[slot]
     with pytest.raises(ValueError, match=r'was built for \d maps, got \d'):
         case.run(case.build('DySample'), case.maps()[1:])
 
 
-@pytest.mark.parametrize('slot', ['SegFPN', 'JPU'])
-def test_one_map_in_place_of_all(slot):
+@pytest.mark.parametrize('upsampler', [None, 'DySample'])
+@pytest.mark.parametrize('slot', ['SegFPN', 'JPU', 'Feature2Pyramid', 'MultiLevelNeck'])
+def test_one_map_in_place_of_all(slot, upsampler):
     """Even where its batch is as long as their list."""
     case = SLOTS[slot]
     batch = torch.randn(len(case.maps()), 8, 32, 48)
-    with pytest.raises(ValueError, match=r'a list of maps, got a tensor of shape \([34], 8, '):
-        case.build()(batch)
+    with pytest.raises(ValueError, match=rf'{slot} takes a list of maps, got a tensor of shape'):
+        case.build(upsampler)(batch)
 
 
 def test_unet_with_another_upsample_block():
     class Other(torch.nn.Identity):
         pass
 
-    with pytest.raises(ValueError, match='InterpConv.*DeconvModule.*got Other'):
+    SLOTS['UNet'].build(upsample_cfg=dict(type=Other))
+    with pytest.raises(ValueError, match='upsample_cfg.*InterpConv.*DeconvModule.*got Other'):
         SLOTS['UNet'].build('DySample', upsample_cfg=dict(type=Other))
 
 
