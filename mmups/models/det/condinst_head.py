@@ -1,78 +1,60 @@
 """mmdet's CondInst and BoxInst mask heads with upsamplers in their mask feature branch.
 
-``MaskFeatures.forward`` follows ``MaskFeatModule`` of mmdet 3.3.0,
+``CondInstMaskFeatures`` follows ``MaskFeatModule`` of mmdet 3.3.0,
 ``mmdet/models/dense_heads/condinst_head.py`` (Apache-2.0, OpenMMLab).
 """
-from collections.abc import Sequence
-from typing import Optional
+from collections.abc import Iterator, Sequence
 
 from mmdet.models.dense_heads import BoxInstMaskHead as HostBoxInstMaskHead
 from mmdet.models.dense_heads import CondInstMaskHead as HostCondInstMaskHead
-from mmdet.models.dense_heads.condinst_head import MaskFeatModule
-from torch import Tensor
+from mmengine.model import kaiming_init
+from torch import Tensor, nn
 
-from mmups.models.layers import NoSite, build_ladder, climb, register_slot
+from mmups.models.layers import (
+    Step,
+    UpsamplingPart,
+    UpsamplingSlot,
+    ladder_steps,
+    register_slot,
+    summands,
+)
 
 
-class MaskFeatures(MaskFeatModule):
-    """mmdet's MaskFeatModule whose levels climb to the finest in steps of x2.
+class CondInstMaskFeatures(UpsamplingPart):
+    """mmdet's MaskFeatModule whose levels climb to the finest one, as in :func:`climb`."""
 
-    Args:
-        upsampler: The method and its arguments. The guide of each step is the convolved map of
-            the next finer level.
-        kwargs: As in mmdet's MaskFeatModule.
+    def host_steps(self) -> list[Step]:
+        return ladder_steps([self.feat_channels] * len(self.convs_all_levels))
 
-    Raises:
-        NoSite: The branch has one level.
-    """
-
-    def __init__(self, *args, upsampler: dict, **kwargs):
-        super().__init__(*args, **kwargs)
-        levels = len(self.convs_all_levels)
-        if levels < 2:
-            raise NoSite(f'mask_feature_head with start_level={self.start_level}, end_level='
-                         f'{self.end_level} has one level: there is nothing to upsample')
-        self.upsample_modules = build_ladder(upsampler, [self.feat_channels] * levels)
+    def init_weights(self) -> None:
+        """As in mmdet, which draws the last convolution once more."""
+        super().init_weights()
+        kaiming_init(self.conv_pred, a=1, distribution='uniform')
 
     def forward(self, x: Sequence[Tensor]) -> Tensor:
         """All maps of the neck, finest first, to mask features at the size of the first used."""
         maps = [conv(y) for conv, y in zip(self.convs_all_levels, x[self.start_level:])]
-        maps = climb(maps, self.upsample_modules)
-        if self.upsample_modules[0].includes_guide:  # the first map, in each of the others
-            maps = maps[1:]
-        return self.conv_pred(self.conv_branch(sum(maps)))
+        return self.conv_pred(self.conv_branch(sum(summands(maps, self.upsample_modules))))
 
 
-class UpsamplingCondInstHead:
-    """Mixin before CondInst's mask head or a class derived from it.
+class UpsamplingCondInstHead(UpsamplingSlot):
+    """Base of the slots in CondInst's mask head and those derived from it.
 
-    Args:
-        mask_feature_head: As in mmdet.
-        upsampler: The method and its arguments, as in :class:`MaskFeatures`; None: mmdet's
-            ``aligned_bilinear``. With an upsampler the maps may have any size.
+    With an upsampler the maps may have any size.
     """
 
-    def __init__(self, mask_feature_head: dict, *args, upsampler: Optional[dict] = None, **kwargs):
-        super().__init__(mask_feature_head, *args, **kwargs)
-        if upsampler is not None:
-            self.mask_feature_head = MaskFeatures(**mask_feature_head, upsampler=upsampler)
+    decided_by = ('mask_feature_head.start_level', 'mask_feature_head.end_level')
+    guide = 'the convolved map of the next finer level'
+
+    def parts(self) -> Iterator[tuple[nn.Module, str, UpsamplingPart]]:
+        yield self, 'mask_feature_head', CondInstMaskFeatures(self.mask_feature_head)
 
 
 @register_slot(HostCondInstMaskHead)
 class CondInstMaskHead(UpsamplingCondInstHead, HostCondInstMaskHead):
-    """Mask head of CondInst.
-
-    Args:
-        upsampler: As in :class:`UpsamplingCondInstHead`.
-        kwargs: As in mmdet's CondInstMaskHead.
-    """
+    """Mask head of CondInst: each level of its mask feature branch to the finest one."""
 
 
 @register_slot(HostBoxInstMaskHead)
 class BoxInstMaskHead(UpsamplingCondInstHead, HostBoxInstMaskHead):
-    """Mask head of BoxInst.
-
-    Args:
-        upsampler: As in :class:`UpsamplingCondInstHead`.
-        kwargs: As in mmdet's BoxInstMaskHead.
-    """
+    """Mask head of BoxInst, likewise."""

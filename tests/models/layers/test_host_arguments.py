@@ -87,7 +87,7 @@ def test_a_mask_head_without_a_step_is_no_site(slot):
     kwargs = kernels(None, 2)
     assert list(case.build(None, **kwargs).state_dict()) == list(
         case.build_host(**kwargs).state_dict())
-    message = f"{slot} with upsample_cfg={{'type': None.*keeps the size"
+    message = f"{slot} with upsample_cfg={{'type': None}} has no upsampling step"
     with pytest.raises(NoSite, match=message):
         case.build('DySample', **kwargs)
     if slot == 'FCNMaskHead':
@@ -240,16 +240,15 @@ class Holding(BaseUpsampler):
         return torch.nn.functional.interpolate(x, scale_factor=2.0) + guide
 
 
+@pytest.mark.parametrize('levels', [2, 3, 4])
 @pytest.mark.parametrize('slot', ['CondInstMaskHead', 'BoxInstMaskHead'])
-def test_condinst_adds_no_guide_twice(slot):
-    """The finest map is in each of the others' results."""
-    module = SLOTS[slot].build(Holding).mask_feature_head
+def test_condinst_sums_each_level_once(slot, levels):
+    """Although every climbed level but the coarsest is in the results of those above it, too."""
+    case = SLOTS[slot]
+    head = dict(case.cfg['mask_feature_head'], end_level=levels - 1)
+    module = case.build(Holding, mask_feature_head=head).mask_feature_head
     module.conv_branch = module.conv_pred = torch.nn.Identity()
-    module.convs_all_levels = torch.nn.ModuleList([torch.nn.Identity()] * 3)
-    fine, middle, coarse = (torch.randn(2, 32, 16 // 2**i, 24 // 2**i) for i in range(3))
-
-    def up(x):
-        return torch.nn.functional.interpolate(x, scale_factor=2.0)
-
-    expected = (up(middle) + fine) + (up(up(coarse) + middle) + fine)
-    torch.testing.assert_close(module((fine, middle, coarse)), expected)
+    module.convs_all_levels = torch.nn.ModuleList([torch.nn.Identity()] * levels)
+    maps = [torch.randn(2, 32, 16 // 2**i, 24 // 2**i) for i in range(levels)]
+    expected = sum(torch.nn.functional.interpolate(x, size=(16, 24)) for x in maps)
+    torch.testing.assert_close(module(maps), expected)
