@@ -4,11 +4,11 @@ The ``encode`` and ``forward`` methods follow mmdet 3.3.0, ``mmdet/models/layers
 and ``msdeformattn_pixel_decoder.py`` (Apache-2.0, OpenMMLab); held to them by parity tests. mmseg
 takes the decoders from mmdet, and so these too.
 """
-from abc import ABCMeta
 from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
+from mmdet.models.dense_heads import maskformer_head
 from mmdet.models.layers import MSDeformAttnPixelDecoder as HostMSDeformAttnPixelDecoder
 from mmdet.models.layers import PixelDecoder as HostPixelDecoder
 from mmdet.models.layers import TransformerEncoderPixelDecoder as HostTransformerEncoderPixelDecoder
@@ -55,22 +55,23 @@ class UpsamplingMaskFormerDecoder(UpsamplingPixelDecoder):
         return self.mask_feature(self.top_down(y, feats)[-1]), memory
 
 
-class _EqualsHost(ABCMeta):
-    """mmdet's MaskFormerHead projects the memory of a decoder only if ``type(decoder) ==
-    PixelDecoder``, where a subclass would miss its projection."""
-
-    def __eq__(cls, other):
-        return other is HostPixelDecoder or cls is other
-
-    __hash__ = ABCMeta.__hash__
-
-
 @register_slot(HostPixelDecoder)
-class PixelDecoder(UpsamplingMaskFormerDecoder, HostPixelDecoder, metaclass=_EqualsHost):
+class PixelDecoder(UpsamplingMaskFormerDecoder, HostPixelDecoder):
     """Pixel decoder of MaskFormer without an encoder: its top-down path."""
 
     def encode(self, x: Tensor, batch_img_metas: list[dict]) -> tuple[Tensor, Tensor]:
         return x, self.last_feat_conv(x)
+
+
+class _HostOrSlot:
+    """Equal to the class of the host and to those of the slot, which are not equal themselves."""
+
+    def __eq__(self, cls: type) -> bool:
+        return cls is HostPixelDecoder or issubclass(cls, PixelDecoder)
+
+
+# mmdet's MaskFormerHead projects the memory of a decoder only if ``type(decoder) == PixelDecoder``.
+maskformer_head.PixelDecoder = _HostOrSlot()
 
 
 @register_slot(HostTransformerEncoderPixelDecoder)

@@ -1,4 +1,6 @@
 """What the slots in mmdet's heads, pixel decoders and backbones do in their own way."""
+import pickle
+
 import pytest
 import torch
 from mmengine.config import ConfigDict
@@ -7,7 +9,7 @@ from mmengine.registry import MODELS as ROOT
 from slot_cases import SLOTS
 from slot_cases.doubles import Guided
 
-from mmups.models.layers import NoSite
+from mmups.models.layers import SLOT_OF, NoSite
 
 UP = dict(type='DySample')
 
@@ -159,8 +161,31 @@ def test_maskformer_takes_the_slot_for_its_host(name):
         cfg = get_config(f'mmdet::maskformer/{name}.py').model.panoptic_head
         if slot:
             cfg.pixel_decoder.update(type=f'mmups.{cfg.pixel_decoder.type}', upsampler=UP)
-        cfg.transformer_decoder.num_layers = 1
-        keys.append(list(ROOT.build(dict(cfg, type='mmdet.MaskFormerHead')).state_dict()))
+        keys.append(maskformer_keys(cfg))
     host, ours = keys
     assert [key for key in ours if 'upsample_modules' not in key] == host
     assert len(ours) > len(host)
+
+
+def maskformer_keys(cfg):
+    cfg.transformer_decoder.num_layers = 1
+    return list(ROOT.build(dict(cfg, type='mmdet.MaskFormerHead')).state_dict())
+
+
+def test_maskformers_decoders_are_told_apart():
+    """The slot and its host are two classes; both, and what derives from the slot, get the
+    projection, and what derives from the host does not."""
+    host, slot = (ROOT.get(f'{scope}.PixelDecoder') for scope in ('mmdet', 'mmups'))
+    assert host != slot and slot == slot and {host: 1, slot: 2}[host] == 1
+    assert SLOT_OF[host] is slot and slot not in SLOT_OF
+    module = SLOTS['PixelDecoder'].build(UP)
+    assert isinstance(module, host)
+    assert not isinstance(SLOTS['PixelDecoder'].build_host(), slot)
+    assert type(pickle.loads(pickle.dumps(module))) is slot
+    projected = []
+    for cls in (host, slot, type('OfHost', (host, ), {}), type('OfSlot', (slot, ), {})):
+        cfg = get_config('mmdet::maskformer/maskformer_swin-l-p4-w12_64xb1-ms-300e_coco.py')
+        cfg.model.panoptic_head.pixel_decoder.type = cls
+        keys = maskformer_keys(cfg.model.panoptic_head)
+        projected.append('decoder_input_proj.weight' in keys)
+    assert projected == [True, True, False, True]
