@@ -5,8 +5,7 @@
 """
 from collections.abc import Iterator, Sequence
 
-from mmdet.models.dense_heads import BoxInstMaskHead as HostBoxInstMaskHead
-from mmdet.models.dense_heads import CondInstMaskHead as HostCondInstMaskHead
+from mmdet.models import dense_heads as hosts
 from mmengine.model import kaiming_init
 from torch import Tensor, nn
 
@@ -50,11 +49,11 @@ class UpsamplingCondInstHead(UpsamplingSlot):
         yield self, 'mask_feature_head', CondInstMaskFeatures(self.mask_feature_head)
 
 
-@register_slot(HostCondInstMaskHead)
-class CondInstMaskHead(UpsamplingCondInstHead, HostCondInstMaskHead):
+@register_slot(hosts.CondInstMaskHead)
+class CondInstMaskHead(UpsamplingCondInstHead, hosts.CondInstMaskHead):
     """Mask head of CondInst: each level of its mask feature branch to the finest one."""
 
 
-@register_slot(HostBoxInstMaskHead)
-class BoxInstMaskHead(UpsamplingCondInstHead, HostBoxInstMaskHead):
+@register_slot(hosts.BoxInstMaskHead)
+class BoxInstMaskHead(UpsamplingCondInstHead, hosts.BoxInstMaskHead):
     """Mask head of BoxInst, likewise."""

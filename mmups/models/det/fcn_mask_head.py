@@ -1,10 +1,7 @@
 """mmdet's FCNMaskHead, and the heads derived from it, with an upsampler before their logits."""
 from typing import Any
 
-from mmdet.models.roi_heads.mask_heads import DynamicMaskHead as HostDynamicMaskHead
-from mmdet.models.roi_heads.mask_heads import FCNMaskHead as HostFCNMaskHead
-from mmdet.models.roi_heads.mask_heads import HTCMaskHead as HostHTCMaskHead
-from mmdet.models.roi_heads.mask_heads import SCNetMaskHead as HostSCNetMaskHead
+from mmdet.models.roi_heads import mask_heads as hosts
 from torch import Tensor
 
 from mmups.models.layers import Step, UpsamplingSlot, register_slot
@@ -53,18 +50,18 @@ class UpsamplingMaskHead(UpsamplingSlot):
         return x.relu() if self.convs else x
 
 
-@register_slot(HostFCNMaskHead)
-class FCNMaskHead(UpsamplingMaskHead, HostFCNMaskHead):
+@register_slot(hosts.FCNMaskHead)
+class FCNMaskHead(UpsamplingMaskHead, hosts.FCNMaskHead):
     """Mask head of Mask R-CNN: 14x14 to 28x28 before the logits."""
 
 
-@register_slot(HostHTCMaskHead)
-class HTCMaskHead(UpsamplingMaskHead, HostHTCMaskHead):
+@register_slot(hosts.HTCMaskHead)
+class HTCMaskHead(UpsamplingMaskHead, hosts.HTCMaskHead):
     """Mask head of HTC, three of which share their features, likewise."""
 
 
-@register_slot(HostSCNetMaskHead)
-class SCNetMaskHead(UpsamplingMaskHead, HostSCNetMaskHead):
+@register_slot(hosts.SCNetMaskHead)
+class SCNetMaskHead(UpsamplingMaskHead, hosts.SCNetMaskHead):
     """Mask head of SCNet, likewise.
 
     Its residual blocks end without a ReLU. The one behind the upsampler is there as behind mmdet's
@@ -72,8 +69,8 @@ class SCNetMaskHead(UpsamplingMaskHead, HostSCNetMaskHead):
     """
 
 
-@register_slot(HostDynamicMaskHead)
-class DynamicMaskHead(UpsamplingMaskHead, HostDynamicMaskHead):
+@register_slot(hosts.DynamicMaskHead)
+class DynamicMaskHead(UpsamplingMaskHead, hosts.DynamicMaskHead):
     """Mask head of QueryInst, likewise."""
 
     host_draws_all = True

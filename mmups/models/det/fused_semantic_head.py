@@ -1,6 +1,5 @@
 """mmdet's FusedSemanticHead and SCNet's variant with upsamplers in front of their fusion."""
-from mmdet.models.roi_heads.mask_heads import FusedSemanticHead as HostFusedSemanticHead
-from mmdet.models.roi_heads.mask_heads import SCNetSemanticHead as HostSCNetSemanticHead
+from mmdet.models.roi_heads import mask_heads as hosts
 from torch import Tensor
 
 from mmups.models.layers import Step, UpsamplingSlot, climb, ladder_steps, register_slot
@@ -29,11 +28,11 @@ class UpsamplingSemanticHead(UpsamplingSlot):
         return super().forward(feats)
 
 
-@register_slot(HostFusedSemanticHead)
-class FusedSemanticHead(UpsamplingSemanticHead, HostFusedSemanticHead):
+@register_slot(hosts.FusedSemanticHead)
+class FusedSemanticHead(UpsamplingSemanticHead, hosts.FusedSemanticHead):
     """Semantic head of HTC: the coarser levels to the fusion level."""
 
 
-@register_slot(HostSCNetSemanticHead)
-class SCNetSemanticHead(UpsamplingSemanticHead, HostSCNetSemanticHead):
+@register_slot(hosts.SCNetSemanticHead)
+class SCNetSemanticHead(UpsamplingSemanticHead, hosts.SCNetSemanticHead):
     """Semantic head of SCNet, likewise."""

@@ -8,10 +8,8 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
+from mmdet.models import layers as hosts
 from mmdet.models.dense_heads import maskformer_head
-from mmdet.models.layers import MSDeformAttnPixelDecoder as HostMSDeformAttnPixelDecoder
-from mmdet.models.layers import PixelDecoder as HostPixelDecoder
-from mmdet.models.layers import TransformerEncoderPixelDecoder as HostTransformerEncoderPixelDecoder
 from torch import Tensor
 
 from mmups.models.layers import Step, UpsamplingSlot, add_to_guide, register_slot
@@ -55,8 +53,8 @@ class UpsamplingMaskFormerDecoder(UpsamplingPixelDecoder):
         return self.mask_feature(self.top_down(y, feats)[-1]), memory
 
 
-@register_slot(HostPixelDecoder)
-class PixelDecoder(UpsamplingMaskFormerDecoder, HostPixelDecoder):
+@register_slot(hosts.PixelDecoder)
+class PixelDecoder(UpsamplingMaskFormerDecoder, hosts.PixelDecoder):
     """Pixel decoder of MaskFormer without an encoder: its top-down path."""
 
     def encode(self, x: Tensor, batch_img_metas: list[dict]) -> tuple[Tensor, Tensor]:
@@ -67,16 +65,16 @@ class _HostOrSlot:
     """Equal to the class of the host and to those of the slot, which are not equal themselves."""
 
     def __eq__(self, cls: type) -> bool:
-        return cls is HostPixelDecoder or issubclass(cls, PixelDecoder)
+        return cls is hosts.PixelDecoder or issubclass(cls, PixelDecoder)
 
 
 # mmdet's MaskFormerHead projects the memory of a decoder only if ``type(decoder) == PixelDecoder``.
 maskformer_head.PixelDecoder = _HostOrSlot()
 
 
-@register_slot(HostTransformerEncoderPixelDecoder)
+@register_slot(hosts.TransformerEncoderPixelDecoder)
 class TransformerEncoderPixelDecoder(UpsamplingMaskFormerDecoder,
-                                     HostTransformerEncoderPixelDecoder):
+                                     hosts.TransformerEncoderPixelDecoder):
     """Pixel decoder of MaskFormer with a transformer encoder on the coarsest map, likewise."""
 
     def encode(self, x: Tensor, batch_img_metas: list[dict]) -> tuple[Tensor, Tensor]:
@@ -94,8 +92,8 @@ class TransformerEncoderPixelDecoder(UpsamplingMaskFormerDecoder,
         return memory, self.encoder_out_proj(memory)
 
 
-@register_slot(HostMSDeformAttnPixelDecoder)
-class MSDeformAttnPixelDecoder(UpsamplingPixelDecoder, HostMSDeformAttnPixelDecoder):
+@register_slot(hosts.MSDeformAttnPixelDecoder)
+class MSDeformAttnPixelDecoder(UpsamplingPixelDecoder, hosts.MSDeformAttnPixelDecoder):
     """Pixel decoder of Mask2Former. Above its encoder's levels, 1/8 to 1/4, are upsamplers."""
 
     decided_by = ('num_input_levels', 'num_encoder_levels')

@@ -7,8 +7,7 @@ test.
 from collections.abc import Iterator, Sequence
 
 import torch
-from mmdet.models.dense_heads import RTMDetInsHead as HostRTMDetInsHead
-from mmdet.models.dense_heads import RTMDetInsSepBNHead as HostRTMDetInsSepBNHead
+from mmdet.models import dense_heads as hosts
 from torch import Tensor, nn
 
 from mmups.models.layers import (
@@ -44,11 +43,11 @@ class UpsamplingInsHead(UpsamplingSlot):
         yield self, 'mask_head', RTMDetMaskFeatures(self.mask_head)
 
 
-@register_slot(HostRTMDetInsHead)
-class RTMDetInsHead(UpsamplingInsHead, HostRTMDetInsHead):
+@register_slot(hosts.RTMDetInsHead)
+class RTMDetInsHead(UpsamplingInsHead, hosts.RTMDetInsHead):
     """Head of RTMDet-Ins: each level of its mask feature branch to the finest one."""
 
 
-@register_slot(HostRTMDetInsSepBNHead)
-class RTMDetInsSepBNHead(UpsamplingInsHead, HostRTMDetInsSepBNHead):
+@register_slot(hosts.RTMDetInsSepBNHead)
+class RTMDetInsSepBNHead(UpsamplingInsHead, hosts.RTMDetInsSepBNHead):
     """Likewise with a normalisation per level, the head of the published models."""

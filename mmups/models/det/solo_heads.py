@@ -7,10 +7,7 @@ them by parity tests.
 from collections.abc import Iterator, Sequence
 
 import torch
-from mmdet.models.dense_heads import DecoupledSOLOHead as HostDecoupledSOLOHead
-from mmdet.models.dense_heads import DecoupledSOLOLightHead as HostDecoupledSOLOLightHead
-from mmdet.models.dense_heads import SOLOHead as HostSOLOHead
-from mmdet.models.dense_heads import SOLOV2Head as HostSOLOV2Head
+from mmdet.models import dense_heads as hosts
 from mmdet.models.utils import generate_coordinate
 from torch import Tensor, nn
 
@@ -50,8 +47,8 @@ class SOLOV2MaskFeatures(UpsamplingPart):
         return self.conv_pred(sum(lifted))
 
 
-@register_slot(HostSOLOV2Head)
-class SOLOV2Head(UpsamplingSlot, HostSOLOV2Head):
+@register_slot(hosts.SOLOV2Head)
+class SOLOV2Head(UpsamplingSlot, hosts.SOLOV2Head):
     """Head of SOLOv2 whose mask feature branch has upsamplers, 1 + 2 + 3 for four levels.
 
     With an upsampler the maps may have any size.
@@ -83,16 +80,16 @@ class UpsamplingSOLOHead(UpsamplingSlot):
         return super().resize_feats([*finer, up])
 
 
-@register_slot(HostSOLOHead)
-class SOLOHead(UpsamplingSOLOHead, HostSOLOHead):
+@register_slot(hosts.SOLOHead)
+class SOLOHead(UpsamplingSOLOHead, hosts.SOLOHead):
     """Head of SOLO: its coarsest map."""
 
 
-@register_slot(HostDecoupledSOLOHead)
-class DecoupledSOLOHead(UpsamplingSOLOHead, HostDecoupledSOLOHead):
+@register_slot(hosts.DecoupledSOLOHead)
+class DecoupledSOLOHead(UpsamplingSOLOHead, hosts.DecoupledSOLOHead):
     """Head of Decoupled SOLO, likewise."""
 
 
-@register_slot(HostDecoupledSOLOLightHead)
-class DecoupledSOLOLightHead(UpsamplingSOLOHead, HostDecoupledSOLOLightHead):
+@register_slot(hosts.DecoupledSOLOLightHead)
+class DecoupledSOLOLightHead(UpsamplingSOLOHead, hosts.DecoupledSOLOLightHead):
     """Head of Decoupled SOLO, the light one, likewise."""
