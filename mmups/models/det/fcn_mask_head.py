@@ -35,10 +35,11 @@ class UpsamplingMaskHead(UpsamplingSlot):
         self._upsample_cfg = dict(type=None) if self.swapped else cfg
 
     def host_steps(self) -> list[Step]:
-        if self._given_cfg.get('type', 'deconv') is None:
+        cfg = self._given_cfg
+        if 'type' in cfg and cfg['type'] is None:
             return []
         channels = self.conv_out_channels if self.num_convs > 0 else self.in_channels
-        return [Step(channels, factor=self._given_cfg.get('scale_factor', 2))]
+        return [Step(channels, factor=cfg.get('scale_factor', 2))]
 
     def adapt(self) -> None:
         self.upsample = self._upsample  # which the forward of every host calls
