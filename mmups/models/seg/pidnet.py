@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Iterator
 from typing import Any, Optional, Union
 
+from mmengine.model import initialize
 from mmseg.models.backbones import PIDNet as HostPIDNet
 from torch import Tensor, nn
 
@@ -60,6 +61,11 @@ class PIDNet(UpsamplingSlot, HostPIDNet):
         out, host = self.spp.out_channels, dict(mode='bilinear', align_corners=self.align_corners)
         return [Step(channels, guide, host=host) for channels, guide in [
             (d_16, d_16), (d_32, i_16), (d_32, d_32), (out, i_32), (out, i_16), (out, out)]]
+
+    def init_weights(self) -> None:
+        super().init_weights()
+        if self.init_cfg is not None:  # once more, as it may hold the upsamplers
+            initialize(self, self.init_cfg)
 
     def forward(self, x: Tensor) -> Union[Tensor, tuple[Tensor, Tensor, Tensor]]:
         """Image to the fused map at 1/8; in training between maps of the P and the D branch."""

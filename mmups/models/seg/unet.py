@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import torch
 from mmcv.cnn import ConvModule
+from mmengine.model import ModuleList
 from mmseg.models.backbones import UNet as HostUNet
 from mmseg.models.backbones.unet import DeconvModule, InterpConv
 from torch import Tensor, nn
@@ -56,7 +57,6 @@ class UNet(UpsamplingSlot, HostUNet):
 
     decided_by = ('strides', 'downsamples')
     guide = 'the skip connection'
-    host_draws_all = True
 
     def parts(self) -> Iterator[tuple[nn.Module, str, UpsamplingPart]]:
         for name, block in self.decoder.named_children():
@@ -66,6 +66,9 @@ class UNet(UpsamplingSlot, HostUNet):
             elif self.swapped and not isinstance(block.upsample, ConvModule):
                 raise ValueError("an upsampler can replace upsample_cfg=dict(type='InterpConv') or "
                                  f"dict(type='DeconvModule'), got {type(block.upsample).__name__}")
+
+    def adapt(self) -> None:
+        self.decoder = ModuleList(self.decoder)  # mmengine's, which hands the initialisation on
 
     def _check_input_divisible(self, x: Tensor) -> None:
         if not self.swapped:
