@@ -3,18 +3,18 @@
 ``CondInstMaskFeatures`` follows ``MaskFeatModule`` of mmdet 3.3.0,
 ``mmdet/models/dense_heads/condinst_head.py`` (Apache-2.0, OpenMMLab).
 """
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from mmdet.models import dense_heads as hosts
 from mmengine.model import kaiming_init
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmups.models.layers import (
+    Parts,
     Step,
     UpsamplingPart,
     UpsamplingSlot,
     ladder_steps,
-    register_slot,
     summands,
 )
 
@@ -45,15 +45,12 @@ class UpsamplingCondInstHead(UpsamplingSlot):
     decided_by = ('mask_feature_head.start_level', 'mask_feature_head.end_level')
     guide = 'the convolved map of the next finer level'
 
-    def parts(self) -> Iterator[tuple[nn.Module, str, UpsamplingPart]]:
+    def parts(self) -> Parts:
         yield self, 'mask_feature_head', CondInstMaskFeatures(self.mask_feature_head)
 
 
-@register_slot(hosts.CondInstMaskHead)
-class CondInstMaskHead(UpsamplingCondInstHead, hosts.CondInstMaskHead):
-    """Mask head of CondInst: each level of its mask feature branch to the finest one."""
-
-
-@register_slot(hosts.BoxInstMaskHead)
-class BoxInstMaskHead(UpsamplingCondInstHead, hosts.BoxInstMaskHead):
-    """Mask head of BoxInst, likewise."""
+CondInstMaskHead = UpsamplingCondInstHead.of(
+    hosts.CondInstMaskHead, __name__,
+    'Mask head of CondInst: each level of its mask feature branch to the finest one.')
+BoxInstMaskHead = UpsamplingCondInstHead.of(
+    hosts.BoxInstMaskHead, __name__, 'Mask head of BoxInst, likewise.')

@@ -4,7 +4,7 @@ from typing import Any
 from mmdet.models.roi_heads import mask_heads as hosts
 from torch import Tensor
 
-from mmups.models.layers import Step, UpsamplingSlot, register_slot
+from mmups.models.layers import Step, UpsamplingSlot
 
 
 class UpsamplingMaskHead(UpsamplingSlot):
@@ -47,31 +47,16 @@ class UpsamplingMaskHead(UpsamplingSlot):
     def _upsample(self, x: Tensor) -> Tensor:
         x = self.upsample_modules[0](x)
         # As after mmdet's deconv, so that two linear layers do not meet. What interpolates or
-        # samples the convolutions' non-negative output is left as it is.
+        # samples the convolutions' non-negative output is left as it is; SCNet's residual blocks
+        # end without a ReLU, and this one cuts off what would have been passed on.
         return x.relu() if self.convs else x
 
 
-@register_slot(hosts.FCNMaskHead)
-class FCNMaskHead(UpsamplingMaskHead, hosts.FCNMaskHead):
-    """Mask head of Mask R-CNN: 14x14 to 28x28 before the logits."""
-
-
-@register_slot(hosts.HTCMaskHead)
-class HTCMaskHead(UpsamplingMaskHead, hosts.HTCMaskHead):
-    """Mask head of HTC, three of which share their features, likewise."""
-
-
-@register_slot(hosts.SCNetMaskHead)
-class SCNetMaskHead(UpsamplingMaskHead, hosts.SCNetMaskHead):
-    """Mask head of SCNet, likewise.
-
-    Its residual blocks end without a ReLU. The one behind the upsampler is there as behind mmdet's
-    deconv, and cuts off what a method that only interpolates would have passed on.
-    """
-
-
-@register_slot(hosts.DynamicMaskHead)
-class DynamicMaskHead(UpsamplingMaskHead, hosts.DynamicMaskHead):
-    """Mask head of QueryInst, likewise."""
-
-    host_draws_all = True
+FCNMaskHead = UpsamplingMaskHead.of(
+    hosts.FCNMaskHead, __name__, 'Mask head of Mask R-CNN: 14x14 to 28x28 before the logits.')
+HTCMaskHead = UpsamplingMaskHead.of(
+    hosts.HTCMaskHead, __name__, 'Mask head of HTC, three of which share their features, likewise.')
+SCNetMaskHead = UpsamplingMaskHead.of(
+    hosts.SCNetMaskHead, __name__, 'Mask head of SCNet, likewise.')
+DynamicMaskHead = UpsamplingMaskHead.of(
+    hosts.DynamicMaskHead, __name__, 'Mask head of QueryInst, likewise.', host_draws_all=True)

@@ -9,19 +9,16 @@ from operator import getitem
 from types import SimpleNamespace
 from typing import Any, Optional
 
-from mmdet.models.necks import FPN_CARAFE as HostFPN_CARAFE
-from mmdet.models.necks import PAFPN as HostPAFPN
-from mmdet.models.necks import RFP as HostRFP
-from mmdet.models.necks import FPN_DropBlock as HostFPN_DropBlock
+from mmdet.models import necks as hosts
 from torch import Tensor
 
-from mmups.models.layers import Step, register_slot, top_down
+from mmups.models.layers import Step, UpsamplingFPN, laterals_of, register_slot, top_down
 
-from .fpn import StepwiseFPN, UpsamplingFPN, laterals_of
+from .fpn import StepwiseFPN
 
 
-@register_slot(HostPAFPN)
-class PAFPN(UpsamplingFPN, StepwiseFPN, HostPAFPN):
+@register_slot(hosts.PAFPN)
+class PAFPN(UpsamplingFPN, StepwiseFPN, hosts.PAFPN):
     """FPN with a bottom-up path behind its top-down path, whose steps are upsamplers."""
 
     def finish(self, laterals: list[Tensor]) -> list[Tensor]:
@@ -31,16 +28,16 @@ class PAFPN(UpsamplingFPN, StepwiseFPN, HostPAFPN):
         return [outs[0], *(conv(x) for conv, x in zip(self.pafpn_convs, outs[1:]))]
 
 
-@register_slot(HostFPN_DropBlock)
-class FPN_DropBlock(UpsamplingFPN, StepwiseFPN, HostFPN_DropBlock):
+@register_slot(hosts.FPN_DropBlock)
+class FPN_DropBlock(UpsamplingFPN, StepwiseFPN, hosts.FPN_DropBlock):
     """FPN that drops blocks of each sum in its top-down path, whose steps are upsamplers."""
 
     def merge(self, laterals: list[Tensor]) -> list[Tensor]:
         return top_down(laterals, self.upsample_modules, refine=self.plugin)
 
 
-@register_slot(HostRFP)
-class RFP(UpsamplingFPN, HostRFP, StepwiseFPN):
+@register_slot(hosts.RFP)
+class RFP(UpsamplingFPN, hosts.RFP, StepwiseFPN):
     """Recursive feature pyramid (DetectoRS) whose top-down steps are upsamplers.
 
     All passes share the upsamplers, as they share the convolutions; ``forward`` is mmdet's, for
@@ -48,8 +45,8 @@ class RFP(UpsamplingFPN, HostRFP, StepwiseFPN):
     """
 
 
-@register_slot(HostFPN_CARAFE)
-class FPN_CARAFE(UpsamplingFPN, HostFPN_CARAFE):
+@register_slot(hosts.FPN_CARAFE)
+class FPN_CARAFE(UpsamplingFPN, hosts.FPN_CARAFE):
     """mmdet's pyramid for CARAFE with other upsamplers, one more for each of its extra levels.
 
     For models that have this neck. :class:`FPN` with ``top_down_extra_levels=True`` is the same
@@ -61,7 +58,7 @@ class FPN_CARAFE(UpsamplingFPN, HostFPN_CARAFE):
     host_draws_all = True
 
     def __init__(self, *args: Any, upsampler: Optional[dict] = None, **kwargs: Any):
-        host = inspect.signature(HostFPN_CARAFE).bind(*args, **kwargs)
+        host = inspect.signature(hosts.FPN_CARAFE).bind(*args, **kwargs)
         host.apply_defaults()
         self._given = SimpleNamespace(upsample_cfg=host.arguments['upsample_cfg'])
         if upsampler is not None:  # no weights that are drawn, and then replaced

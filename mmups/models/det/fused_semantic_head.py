@@ -2,7 +2,7 @@
 from mmdet.models.roi_heads import mask_heads as hosts
 from torch import Tensor
 
-from mmups.models.layers import Step, UpsamplingSlot, climb, ladder_steps, register_slot
+from mmups.models.layers import Step, UpsamplingSlot, climb, ladder_steps
 
 
 class UpsamplingSemanticHead(UpsamplingSlot):
@@ -28,11 +28,8 @@ class UpsamplingSemanticHead(UpsamplingSlot):
         return super().forward(feats)
 
 
-@register_slot(hosts.FusedSemanticHead)
-class FusedSemanticHead(UpsamplingSemanticHead, hosts.FusedSemanticHead):
-    """Semantic head of HTC: the coarser levels to the fusion level."""
-
-
-@register_slot(hosts.SCNetSemanticHead)
-class SCNetSemanticHead(UpsamplingSemanticHead, hosts.SCNetSemanticHead):
-    """Semantic head of SCNet, likewise."""
+FusedSemanticHead = UpsamplingSemanticHead.of(
+    hosts.FusedSemanticHead, __name__,
+    'Semantic head of HTC: the coarser levels to the fusion level.')
+SCNetSemanticHead = UpsamplingSemanticHead.of(
+    hosts.SCNetSemanticHead, __name__, 'Semantic head of SCNet, likewise.')

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from mmdet.models.backbones import HourglassNet as HostHourglassNet
 from torch import Tensor, nn
 
-from mmups.models.layers import Step, UpsamplingPart, UpsamplingSlot, register_slot, top_down
+from mmups.models.layers import Parts, Step, UpsamplingPart, UpsamplingSlot, register_slot, top_down
 
 
 class HourglassModule(UpsamplingPart):
@@ -31,7 +31,7 @@ class HourglassNet(UpsamplingSlot, HostHourglassNet):
     guide = 'the branch that kept the size'
     host_draws_all = True
 
-    def parts(self) -> Iterator[tuple[nn.Module, str, UpsamplingPart]]:
+    def parts(self) -> Parts:
         for name, _ in self.hourglass_modules.named_children():
             yield from _depths(self.hourglass_modules, name)
 

@@ -9,15 +9,14 @@ from itertools import islice
 
 import torch
 import torch.nn.functional as F
-from mmdet.models.necks import NASFCOS_FPN as HostNASFCOS_FPN
-from mmdet.models.necks import NASFPN as HostNASFPN
+from mmdet.models import necks as hosts
 from torch import Tensor, nn
 
 from mmups.models.layers import Step, UpsamplingSlot, add_to_guide, lift, register_slot
 
 
-@register_slot(HostNASFPN)
-class NASFPN(UpsamplingSlot, HostNASFPN):
+@register_slot(hosts.NASFPN)
+class NASFPN(UpsamplingSlot, hosts.NASFPN):
     """NAS-FPN, four upsamplers per stage: P6 to P5, on to P4, P4 to P3 and P7 to P6."""
 
     decided_by = ('stack_times', )
@@ -50,8 +49,8 @@ class NASFPN(UpsamplingSlot, HostNASFPN):
         return p3, p4, p5, p6, p7
 
 
-@register_slot(HostNASFCOS_FPN)
-class NASFCOS_FPN(UpsamplingSlot, HostNASFCOS_FPN):
+@register_slot(hosts.NASFCOS_FPN)
+class NASFCOS_FPN(UpsamplingSlot, hosts.NASFCOS_FPN):
     """NAS-FCOS's neck, with nine upsamplers.
 
     In the order of their use: 0, 1 and 2, 3 lift maps of C5's size to C3's in the cells ``c02``

@@ -3,12 +3,11 @@
 ``ConvUpsample.forward`` follows mmdet 3.3.0, ``mmdet/models/layers/conv_upsample.py``
 (Apache-2.0, OpenMMLab); held to it by a parity test.
 """
-from collections.abc import Iterator
 
 from mmdet.models.seg_heads import PanopticFPNHead as HostPanopticFPNHead
-from torch import Tensor, nn
+from torch import Tensor
 
-from mmups.models.layers import Step, UpsamplingPart, UpsamplingSlot, register_slot
+from mmups.models.layers import Parts, Step, UpsamplingPart, UpsamplingSlot, register_slot
 
 
 class ConvUpsample(UpsamplingPart):
@@ -32,6 +31,6 @@ class PanopticFPNHead(UpsamplingSlot, HostPanopticFPNHead):
 
     decided_by = ('start_level', 'end_level')
 
-    def parts(self) -> Iterator[tuple[nn.Module, str, UpsamplingPart]]:
+    def parts(self) -> Parts:
         for name, layer in self.conv_upsample_layers.named_children():
             yield self.conv_upsample_layers, name, ConvUpsample(layer)

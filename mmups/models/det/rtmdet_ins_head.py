@@ -4,19 +4,19 @@
 ``mmdet/models/dense_heads/rtmdet_ins_head.py`` (Apache-2.0, OpenMMLab); held to it by a parity
 test.
 """
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 from mmdet.models import dense_heads as hosts
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmups.models.layers import (
+    Parts,
     Step,
     UpsamplingPart,
     UpsamplingSlot,
     climb,
     ladder_steps,
-    register_slot,
 )
 
 
@@ -39,15 +39,13 @@ class UpsamplingInsHead(UpsamplingSlot):
     guide = 'the next finer input map'
     host_draws_all = True
 
-    def parts(self) -> Iterator[tuple[nn.Module, str, UpsamplingPart]]:
+    def parts(self) -> Parts:
         yield self, 'mask_head', RTMDetMaskFeatures(self.mask_head)
 
 
-@register_slot(hosts.RTMDetInsHead)
-class RTMDetInsHead(UpsamplingInsHead, hosts.RTMDetInsHead):
-    """Head of RTMDet-Ins: each level of its mask feature branch to the finest one."""
-
-
-@register_slot(hosts.RTMDetInsSepBNHead)
-class RTMDetInsSepBNHead(UpsamplingInsHead, hosts.RTMDetInsSepBNHead):
-    """Likewise with a normalisation per level, the head of the published models."""
+RTMDetInsHead = UpsamplingInsHead.of(
+    hosts.RTMDetInsHead, __name__,
+    'Head of RTMDet-Ins: each level of its mask feature branch to the finest one.')
+RTMDetInsSepBNHead = UpsamplingInsHead.of(
+    hosts.RTMDetInsSepBNHead, __name__,
+    'Likewise with a normalisation per level, the head of the published models.')

@@ -4,14 +4,14 @@
 ``mmdet/models/dense_heads/solov2_head.py`` and ``solo_head.py`` (Apache-2.0, OpenMMLab); held to
 them by parity tests.
 """
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 from mmdet.models import dense_heads as hosts
 from mmdet.models.utils import generate_coordinate
-from torch import Tensor, nn
+from torch import Tensor
 
-from mmups.models.layers import Step, UpsamplingPart, UpsamplingSlot, register_slot
+from mmups.models.layers import Parts, Step, UpsamplingPart, UpsamplingSlot, register_slot
 
 
 class SOLOV2MaskFeatures(UpsamplingPart):
@@ -57,7 +57,7 @@ class SOLOV2Head(UpsamplingSlot, hosts.SOLOV2Head):
     decided_by = ('mask_feature_head.end_level', )
     guide = 'the next finer input map'
 
-    def parts(self) -> Iterator[tuple[nn.Module, str, UpsamplingPart]]:
+    def parts(self) -> Parts:
         yield self, 'mask_feature_head', SOLOV2MaskFeatures(self.mask_feature_head)
 
 
@@ -80,16 +80,8 @@ class UpsamplingSOLOHead(UpsamplingSlot):
         return super().resize_feats([*finer, up])
 
 
-@register_slot(hosts.SOLOHead)
-class SOLOHead(UpsamplingSOLOHead, hosts.SOLOHead):
-    """Head of SOLO: its coarsest map."""
-
-
-@register_slot(hosts.DecoupledSOLOHead)
-class DecoupledSOLOHead(UpsamplingSOLOHead, hosts.DecoupledSOLOHead):
-    """Head of Decoupled SOLO, likewise."""
-
-
-@register_slot(hosts.DecoupledSOLOLightHead)
-class DecoupledSOLOLightHead(UpsamplingSOLOHead, hosts.DecoupledSOLOLightHead):
-    """Head of Decoupled SOLO, the light one, likewise."""
+SOLOHead = UpsamplingSOLOHead.of(hosts.SOLOHead, __name__, 'Head of SOLO: its coarsest map.')
+DecoupledSOLOHead = UpsamplingSOLOHead.of(
+    hosts.DecoupledSOLOHead, __name__, 'Head of Decoupled SOLO, likewise.')
+DecoupledSOLOLightHead = UpsamplingSOLOHead.of(
+    hosts.DecoupledSOLOLightHead, __name__, 'Head of Decoupled SOLO, the light one, likewise.')

@@ -1,11 +1,10 @@
 """mmdet's YOLACTProtonet with upsamplers between its convolutions."""
-from collections.abc import Iterator
 
 from mmdet.models.dense_heads import YOLACTProtonet as HostYOLACTProtonet
 from mmdet.models.dense_heads.yolact_head import InterpolateModule
 from torch import nn
 
-from mmups.models.layers import UpsampleStep, UpsamplingPart, UpsamplingSlot, register_slot
+from mmups.models.layers import Parts, UpsampleStep, UpsamplingSlot, register_slot
 
 
 @register_slot(HostYOLACTProtonet)
@@ -15,7 +14,7 @@ class YOLACTProtonet(UpsamplingSlot, HostYOLACTProtonet):
     decided_by = ('proto_channels', )
     host_draws_all = True
 
-    def parts(self) -> Iterator[tuple[nn.Module, str, UpsamplingPart]]:
+    def parts(self) -> Parts:
         channels = self.in_channels
         for name, layer in self.protonet.named_children():
             if isinstance(layer, InterpolateModule):

@@ -8,9 +8,7 @@ from functools import partial
 
 import torch
 import torch.nn.functional as F
-from mmdet.models.necks import YOLOXPAFPN as HostYOLOXPAFPN
-from mmdet.models.necks import CSPNeXtPAFPN as HostCSPNeXtPAFPN
-from mmdet.models.necks import YOLOV3Neck as HostYOLOV3Neck
+from mmdet.models import necks as hosts
 from torch import Tensor
 
 from mmups.models.layers import HostResize, Step, UpsamplingSlot, register_slot
@@ -51,18 +49,14 @@ class UpsamplingPAFPN(UpsamplingSlot):
         return tuple(conv(x) for conv, x in zip(self.out_convs, outs))
 
 
-@register_slot(HostYOLOXPAFPN)
-class YOLOXPAFPN(UpsamplingPAFPN, HostYOLOXPAFPN):
-    """YOLOX's neck whose top-down steps are upsamplers."""
+YOLOXPAFPN = UpsamplingPAFPN.of(
+    hosts.YOLOXPAFPN, __name__, "YOLOX's neck whose top-down steps are upsamplers.")
+CSPNeXtPAFPN = UpsamplingPAFPN.of(
+    hosts.CSPNeXtPAFPN, __name__, "RTMDet's neck whose top-down steps are upsamplers.")
 
 
-@register_slot(HostCSPNeXtPAFPN)
-class CSPNeXtPAFPN(UpsamplingPAFPN, HostCSPNeXtPAFPN):
-    """RTMDet's neck whose top-down steps are upsamplers."""
-
-
-@register_slot(HostYOLOV3Neck)
-class YOLOV3Neck(UpsamplingSlot, HostYOLOV3Neck):
+@register_slot(hosts.YOLOV3Neck)
+class YOLOV3Neck(UpsamplingSlot, hosts.YOLOV3Neck):
     """YOLOv3's neck whose steps are upsamplers.
 
     ``upsample_modules[i]`` takes level i+1 to level i, counted from the finest map, unlike mmdet's

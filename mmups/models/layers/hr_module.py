@@ -3,13 +3,11 @@
 ``HRModule.forward`` follows mmdet 3.3.0, ``mmdet/models/backbones/hrnet.py``, and mmseg 1.2.2,
 ``mmseg/models/backbones/hrnet.py`` (Apache-2.0, OpenMMLab); held to both by parity tests.
 """
-from collections.abc import Iterator
-
 from mmengine.model import ModuleList
-from torch import Tensor, nn
+from torch import Tensor
 
 from .ladder import ladder_steps, summands
-from .slot import Step, UpsamplingPart, UpsamplingSlot
+from .slot import Parts, Step, UpsamplingPart, UpsamplingSlot
 
 
 class HRModule(UpsamplingPart):
@@ -49,7 +47,7 @@ class UpsamplingHRNet(UpsamplingSlot):
 
     guide = 'the next finer branch'
 
-    def parts(self) -> Iterator[tuple[nn.Module, str, UpsamplingPart]]:
+    def parts(self) -> Parts:
         for stage in (self.stage2, self.stage3, self.stage4):
             for name, module in stage.named_children():
                 yield stage, name, HRModule(module)

@@ -121,6 +121,11 @@ class UpsamplingPart(_Stepwise, BaseModule):
         return self._given_steps
 
 
+#: What ``parts`` of a slot gives: owner and name of each module of the host that upsamples, and
+#: what takes its place.
+Parts = Iterable[tuple[nn.Module, str, UpsamplingPart]]
+
+
 class UpsamplingSlot(_Stepwise):
     """Base of all slots, before the class of the host.
 
@@ -158,13 +163,26 @@ class UpsamplingSlot(_Stepwise):
                 setattr(owner, name, part)
         self._install(own, upsamplers)
 
-    def parts(self) -> Iterable[tuple[nn.Module, str, UpsamplingPart]]:
-        """Owner and name of each module of the host that upsamples, and what takes its place."""
+    def parts(self) -> Parts:
+        """The modules of the host that upsample."""
         return ()
 
     def steps(self) -> list[Step]:
         """The steps that upsamplers take, or could take, of all keys."""
         return list(self._steps)
+
+    @classmethod
+    def of(cls, host: type, module: str, doc: str, **attributes: Any) -> type:
+        """Make and register the slot in a class that needs nothing beyond this base.
+
+        Args:
+            host: The class of the host, whose name the slot has.
+            module: Where the slot is defined, ``__name__``.
+            doc: Its documentation.
+            attributes: Attributes of the class.
+        """
+        body = dict(attributes, __module__=module, __doc__=doc)
+        return register_slot(host)(type(host)(host.__name__, (cls, host), body))
 
     @classmethod
     def site_keys(cls) -> tuple[str, ...]:

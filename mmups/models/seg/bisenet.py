@@ -4,13 +4,19 @@
 ``mmseg/models/backbones/bisenetv1.py`` and ``bisenetv2.py`` (Apache-2.0, OpenMMLab); held to them
 by parity tests.
 """
-from collections.abc import Iterator
 
-from mmseg.models.backbones import BiSeNetV1 as HostBiSeNetV1
-from mmseg.models.backbones import BiSeNetV2 as HostBiSeNetV2
-from torch import Tensor, nn
+from mmseg.models import backbones as hosts
+from torch import Tensor
 
-from mmups.models.layers import Step, UpsamplingPart, UpsamplingSlot, lift, lift_onto, register_slot
+from mmups.models.layers import (
+    Parts,
+    Step,
+    UpsamplingPart,
+    UpsamplingSlot,
+    lift,
+    lift_onto,
+    register_slot,
+)
 
 
 class ContextPath(UpsamplingPart):
@@ -25,13 +31,13 @@ class ContextPath(UpsamplingPart):
         return self.conv_head16(self.upsample_modules[1](x, x_8)), context_16
 
 
-@register_slot(HostBiSeNetV1)
-class BiSeNetV1(UpsamplingSlot, HostBiSeNetV1):
+@register_slot(hosts.BiSeNetV1)
+class BiSeNetV1(UpsamplingSlot, hosts.BiSeNetV1):
     """BiSeNetV1 whose context path upsamples."""
 
     guide = "the backbone's map"
 
-    def parts(self) -> Iterator[tuple[nn.Module, str, UpsamplingPart]]:
+    def parts(self) -> Parts:
         arm = self.context_path.arm16.conv_layer
         steps = [Step(arm.out_channels, guide) for guide in (arm.in_channels, arm.out_channels)]
         yield self, 'context_path', ContextPath(self.context_path, steps)
@@ -52,13 +58,13 @@ class BGALayer(UpsamplingPart):
         return self.conv(lift_onto(fine, coarse, [x_mid], ups[2:]))
 
 
-@register_slot(HostBiSeNetV2)
-class BiSeNetV2(UpsamplingSlot, HostBiSeNetV2):
+@register_slot(hosts.BiSeNetV2)
+class BiSeNetV2(UpsamplingSlot, hosts.BiSeNetV2):
     """BiSeNetV2 whose aggregation layer upsamples."""
 
     guide = "the semantic branch's map at 1/16, the details"
 
-    def parts(self) -> Iterator[tuple[nn.Module, str, UpsamplingPart]]:
+    def parts(self) -> Parts:
         out, middle = self.bga.out_channels, self.semantic_channels[-2]
         yield self, 'bga', BGALayer(self.bga, [Step(out, guide) for guide in (middle, out) * 2])
 

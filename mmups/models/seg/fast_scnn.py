@@ -3,13 +3,12 @@
 The ``forward`` methods follow mmseg 1.2.2, ``mmseg/models/backbones/fast_scnn.py`` (Apache-2.0,
 OpenMMLab); held to it by a parity test.
 """
-from collections.abc import Iterator
 
 import torch
 from mmseg.models.backbones import FastSCNN as HostFastSCNN
-from torch import Tensor, nn
+from torch import Tensor
 
-from mmups.models.layers import Step, UpsamplingPart, UpsamplingSlot, lift, register_slot
+from mmups.models.layers import Parts, Step, UpsamplingPart, UpsamplingSlot, lift, register_slot
 
 
 class GlobalFeatureExtractor(UpsamplingPart):
@@ -41,7 +40,7 @@ class FastSCNN(UpsamplingSlot, HostFastSCNN):
     decided_by = ('global_block_strides', )
     guide = 'what the extractor halved'
 
-    def parts(self) -> Iterator[tuple[nn.Module, str, UpsamplingPart]]:
+    def parts(self) -> Parts:
         before = (self.global_in_channels, *self.global_block_channels)
         steps = [Step(self.lower_in_channels, channels)
                  for channels, stride in zip(before, self.global_block_strides) if stride == 2]

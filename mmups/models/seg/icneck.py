@@ -3,13 +3,19 @@
 ``CascadeFeatureFusion.forward`` follows mmseg 1.2.2, ``mmseg/models/necks/ic_neck.py`` (Apache-2.0,
 OpenMMLab); held to it by a parity test.
 """
-from collections.abc import Iterator
 
 import torch.nn.functional as F
 from mmseg.models.necks import ICNeck as HostICNeck
-from torch import Tensor, nn
+from torch import Tensor
 
-from mmups.models.layers import Step, UpsamplingPart, UpsamplingSlot, crop_to_half, register_slot
+from mmups.models.layers import (
+    Parts,
+    Step,
+    UpsamplingPart,
+    UpsamplingSlot,
+    crop_to_half,
+    register_slot,
+)
 
 
 class CascadeFeatureFusion(UpsamplingPart):
@@ -32,6 +38,6 @@ class ICNeck(UpsamplingSlot, HostICNeck):
 
     guide = 'the finer input map'
 
-    def parts(self) -> Iterator[tuple[nn.Module, str, UpsamplingPart]]:
+    def parts(self) -> Parts:
         for name in ('cff_24', 'cff_12'):
             yield self, name, CascadeFeatureFusion(getattr(self, name))

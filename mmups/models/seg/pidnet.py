@@ -4,14 +4,21 @@ The ``forward`` methods follow mmseg 1.2.2, ``mmseg/models/backbones/pidnet.py``
 OpenMMLab); held to it by a parity test.
 """
 import inspect
-from collections.abc import Iterator
 from typing import Any, Optional, Union
 
 from mmengine.model import initialize
 from mmseg.models.backbones import PIDNet as HostPIDNet
-from torch import Tensor, nn
+from torch import Tensor
 
-from mmups.models.layers import Step, UpsamplingPart, UpsamplingSlot, lift, lift_onto, register_slot
+from mmups.models.layers import (
+    Parts,
+    Step,
+    UpsamplingPart,
+    UpsamplingSlot,
+    lift,
+    lift_onto,
+    register_slot,
+)
 
 
 class PagFM(UpsamplingPart):
@@ -48,7 +55,7 @@ class PIDNet(UpsamplingSlot, HostPIDNet):
             raise TypeError(f'PIDNet does not take {sorted(unknown)}')
         super().__init__(*args, upsampler=upsampler, **kwargs)
 
-    def parts(self) -> Iterator[tuple[nn.Module, str, UpsamplingPart]]:
+    def parts(self) -> Parts:
         for pag, between in [('pag_1', ()), ('pag_2', (self.compression_1.in_channels, ))]:
             f_i = self.get_submodule(pag).f_i
             yield self, pag, PagFM(self.get_submodule(pag), [

@@ -3,23 +3,17 @@
 Each class gains what :class:`UpsamplingHead` has for all: its inputs' steps with
 ``input_transform='resize_concat'``, and ``logits_upsampler``.
 """
-from mmseg.models import decode_heads as hosts
+from typing import Any
 
-from mmups.models.layers import register_slot
+from mmseg.models import decode_heads as hosts
 
 from .head import UpsamplingHead
 
 
-def plain(host: type, host_draws_all: bool = False) -> type:
-    """The slot in a head.
-
-    Args:
-        host: mmseg's class.
-        host_draws_all: As in :class:`UpsamplingSlot`.
-    """
-    body = dict(__module__=__name__, __doc__=f"mmseg's {host.__name__}.",
-                host_draws_all=host_draws_all)
-    return register_slot(host)(type(host)(host.__name__, (UpsamplingHead, host), body))
+def plain(host: type, **attributes: Any) -> type:
+    doc = (f"mmseg's {host.__name__}; with ``input_transform='resize_concat'`` its inputs come to "
+           'the finest one.')
+    return UpsamplingHead.of(host, __name__, doc, guide='the next finer input', **attributes)
 
 
 ANNHead = plain(hosts.ANNHead)

@@ -6,8 +6,7 @@
 from functools import partial
 
 import torch
-from mmseg.models.decode_heads import SETRMLAHead as HostSETRMLAHead
-from mmseg.models.decode_heads import SETRUPHead as HostSETRUPHead
+from mmseg.models import decode_heads as hosts
 from mmseg.models.utils import Upsample
 from torch import Tensor
 
@@ -29,8 +28,8 @@ class UpsamplingSETRHead(UpsamplingHead):
             del layers[-1]
 
 
-@register_slot(HostSETRUPHead)
-class SETRUPHead(UpsamplingSETRHead, HostSETRUPHead):
+@register_slot(hosts.SETRUPHead)
+class SETRUPHead(UpsamplingSETRHead, hosts.SETRUPHead):
     """Naive and progressive head of SETR: an upsampler of ``up_scale`` after each convolution."""
 
     def forward(self, x: tuple[Tensor, ...]) -> Tensor:
@@ -44,8 +43,8 @@ class SETRUPHead(UpsamplingSETRHead, HostSETRUPHead):
         return self.cls_seg(x)
 
 
-@register_slot(HostSETRMLAHead)
-class SETRMLAHead(UpsamplingSETRHead, HostSETRMLAHead):
+@register_slot(hosts.SETRMLAHead)
+class SETRMLAHead(UpsamplingSETRHead, hosts.SETRMLAHead):
     """Multi-level head of SETR: an upsampler of ``up_scale`` for each map."""
 
     def forward(self, inputs: tuple[Tensor, ...]) -> Tensor:

@@ -3,7 +3,6 @@
 ``UpConvBlock.forward`` follows mmseg 1.2.2, ``mmseg/models/utils/up_conv_block.py`` (Apache-2.0,
 OpenMMLab); held to it by a parity test.
 """
-from collections.abc import Iterator
 
 import torch
 from mmcv.cnn import ConvModule
@@ -12,7 +11,7 @@ from mmseg.models.backbones import UNet as HostUNet
 from mmseg.models.backbones.unet import DeconvModule, InterpConv
 from torch import Tensor, nn
 
-from mmups.models.layers import Step, UpsamplingPart, UpsamplingSlot, register_slot
+from mmups.models.layers import Parts, Step, UpsamplingPart, UpsamplingSlot, register_slot
 
 
 class UpConvBlock(UpsamplingPart):
@@ -58,7 +57,7 @@ class UNet(UpsamplingSlot, HostUNet):
     decided_by = ('strides', 'downsamples')
     guide = 'the skip connection'
 
-    def parts(self) -> Iterator[tuple[nn.Module, str, UpsamplingPart]]:
+    def parts(self) -> Parts:
         for name, block in self.decoder.named_children():
             if isinstance(block.upsample, (InterpConv, DeconvModule)):
                 yield self.decoder, name, UpConvBlock(block)

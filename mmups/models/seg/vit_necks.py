@@ -4,16 +4,15 @@
 (Apache-2.0, OpenMMLab); held to it by a parity test. All input maps have one size, so that there is
 no guide.
 """
-from mmseg.models.necks import Feature2Pyramid as HostFeature2Pyramid
-from mmseg.models.necks import MultiLevelNeck as HostMultiLevelNeck
+from mmseg.models import necks as hosts
 from mmseg.models.utils import resize
 from torch import Tensor, nn
 
 from mmups.models.layers import Step, UpsamplingSlot, register_slot
 
 
-@register_slot(HostFeature2Pyramid)
-class Feature2Pyramid(UpsamplingSlot, HostFeature2Pyramid):
+@register_slot(hosts.Feature2Pyramid)
+class Feature2Pyramid(UpsamplingSlot, hosts.Feature2Pyramid):
     """Pyramid with upsamplers instead of transposed convolutions.
 
     ``upsample_modules`` holds those of x4, two with mmseg's normalisation and GELU in between,
@@ -44,8 +43,8 @@ class Feature2Pyramid(UpsamplingSlot, HostFeature2Pyramid):
         return (x4[1](finest), *outs)
 
 
-@register_slot(HostMultiLevelNeck)
-class MultiLevelNeck(UpsamplingSlot, HostMultiLevelNeck):
+@register_slot(hosts.MultiLevelNeck)
+class MultiLevelNeck(UpsamplingSlot, hosts.MultiLevelNeck):
     """Neck with one upsampler for each whole number above 1 in ``scales``, x4 in one step.
 
     Other scales are resized as in mmseg.
