@@ -1,5 +1,4 @@
 """mmdet's FeatureRelayHead with an upsampler behind its linear layer."""
-
 from mmdet.models.roi_heads.mask_heads import FeatureRelayHead as HostFeatureRelayHead
 
 from mmups.models.layers import Parts, UpsampleStep, UpsamplingSlot, register_slot

@@ -3,7 +3,6 @@
 ``ConvUpsample.forward`` follows mmdet 3.3.0, ``mmdet/models/layers/conv_upsample.py``
 (Apache-2.0, OpenMMLab); held to it by a parity test.
 """
-
 from mmdet.models.seg_heads import PanopticFPNHead as HostPanopticFPNHead
 from torch import Tensor
 

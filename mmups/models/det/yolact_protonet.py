@@ -1,5 +1,4 @@
 """mmdet's YOLACTProtonet with upsamplers between its convolutions."""
-
 from mmdet.models.dense_heads import YOLACTProtonet as HostYOLACTProtonet
 from mmdet.models.dense_heads.yolact_head import InterpolateModule
 from torch import nn

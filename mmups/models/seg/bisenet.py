@@ -4,7 +4,6 @@
 ``mmseg/models/backbones/bisenetv1.py`` and ``bisenetv2.py`` (Apache-2.0, OpenMMLab); held to them
 by parity tests.
 """
-
 from mmseg.models import backbones as hosts
 from torch import Tensor
 

@@ -3,7 +3,6 @@
 The ``forward`` methods follow mmseg 1.2.2, ``mmseg/models/backbones/fast_scnn.py`` (Apache-2.0,
 OpenMMLab); held to it by a parity test.
 """
-
 import torch
 from mmseg.models.backbones import FastSCNN as HostFastSCNN
 from torch import Tensor

@@ -3,7 +3,6 @@
 ``CascadeFeatureFusion.forward`` follows mmseg 1.2.2, ``mmseg/models/necks/ic_neck.py`` (Apache-2.0,
 OpenMMLab); held to it by a parity test.
 """
-
 import torch.nn.functional as F
 from mmseg.models.necks import ICNeck as HostICNeck
 from torch import Tensor

@@ -3,7 +3,6 @@
 ``UpConvBlock.forward`` follows mmseg 1.2.2, ``mmseg/models/utils/up_conv_block.py`` (Apache-2.0,
 OpenMMLab); held to it by a parity test.
 """
-
 import torch
 from mmcv.cnn import ConvModule
 from mmengine.model import ModuleList
