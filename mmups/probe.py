@@ -42,8 +42,9 @@ class Probe(BaseUpsampler):
 
     def forward(self, x: Tensor, guide: Optional[Tensor] = None,
                 size: Optional[tuple[int, int]] = None) -> Tensor:
-        if size is None:
+        if size is None and guide is None:
             return self.upsample(x, guide)
+        size = guide.shape[2:] if size is None else size
         if any(abs(target - self.scale_factor * n) >= self.scale_factor
                for target, n in zip(size, x.shape[2:])):
             fine, coarse = ('x'.join(map(str, shape)) for shape in (size, x.shape[2:]))

@@ -17,7 +17,7 @@ from mmups.models.layers import SLOT_OF, UpsamplingSlot
 from mmups.models.upsamplers import resolve_upsampler
 from mmups.registry import MODELS
 
-from .presets import presets, upsampler_named
+from .preset_files import presets, upsampler_named
 from .sites import NOTHING, Model, Site, Step, at, put
 
 __all__ = ['REFUSED', 'Site', 'Step', 'choose', 'list_sites', 'presets', 'swap_upsampler']

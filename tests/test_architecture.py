@@ -28,9 +28,9 @@ ARROWS = {
     'mmups/analysis': {'upsamplers', 'ops', 'models'},
     'mmups/visualization': {'upsamplers', 'ops', 'models'},
     'mmups/datasets': {'panoptic_png'},
-    'mmups/engine': MODELS | TOOLBOX | {'ops', 'swap', 'version', 'presets'},
-    'mmups/swap.py': MODELS | {'presets', 'sites'},
-    'mmups/presets.py': MODELS,
+    'mmups/engine': MODELS | TOOLBOX | {'ops', 'swap', 'version', 'preset_files'},
+    'mmups/swap.py': MODELS | {'preset_files', 'sites'},
+    'mmups/preset_files.py': MODELS,
     'mmups/sites.py': MODELS | {'probe'},
     'mmups/probe.py': MODELS,
     'mmups/__init__.py': {'version', 'swap', 'hosts'},
@@ -38,7 +38,7 @@ ARROWS = {
     'mmups/hosts.py': set(),
     'mmups/registry.py': {'hosts'},
     'tools': MODELS | TOOLBOX | {'ops', 'swap', 'engine', 'version', 'mmups', 'registry',
-                                 'presets', 'child_config'},
+                                 'preset_files', 'child_config'},
 }
 #: Hosts and heavy packages: only these rooms may import them, besides tools.
 HOSTS = {

@@ -9,7 +9,7 @@ from pathlib import Path
 from mmups.child_config import base_of, child_config, files_of, write_config
 from mmups.engine.cli import KeyValues, one_line_errors, read_config
 from mmups.engine.forks import refuse_forks
-from mmups.presets import upsampler_named
+from mmups.preset_files import upsampler_named
 from mmups.swap import choose, list_sites, swap_upsampler
 
 

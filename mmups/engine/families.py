@@ -11,7 +11,7 @@ from mmengine.config import Config
 from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.runner.checkpoint import CheckpointLoader
 
-from mmups.presets import CONFIGS
+from mmups.preset_files import CONFIGS
 
 
 def name_hosts() -> None:
