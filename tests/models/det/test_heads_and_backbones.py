@@ -7,20 +7,11 @@ from mmengine.config import ConfigDict
 from mmengine.hub import get_config
 from mmengine.registry import MODELS as ROOT
 from slot_cases import SLOTS
-from slot_cases.doubles import Guided
+from slot_cases.doubles import Guided, IncludesGuide
 
 from mmups.models.layers import SLOT_OF, NoSite
 
 UP = dict(type='DySample')
-
-
-class IncludesGuide(Guided):
-    """Returns the sum that a slot would otherwise make."""
-
-    includes_guide = True
-
-    def upsample(self, x, guide):
-        return guide + super().upsample(x, guide)
 
 
 LATERALS = ['lateral_convs.0', 'lateral_convs.1', 'lateral_convs.2']
@@ -189,3 +180,14 @@ def test_maskformers_decoders_are_told_apart():
         keys = maskformer_keys(cfg.model.panoptic_head)
         projected.append('decoder_input_proj.weight' in keys)
     assert projected == [True, True, False, True]
+
+
+def test_hrnet_sums_each_branch_once():
+    """Fusions of 2, 3 and 4 branches, with a method whose output is guide + nearest."""
+    case = SLOTS['HRNet']
+    gated, plain = case.build(IncludesGuide), case.build(None)
+    gated.load_state_dict(plain.state_dict())
+    gated.eval(), plain.eval()
+    maps = case.maps((64, 64))
+    for out, expected in zip(case.run(gated, maps), case.run(plain, maps)):
+        torch.testing.assert_close(out, expected, rtol=1e-4, atol=1e-4)

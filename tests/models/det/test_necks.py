@@ -3,33 +3,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 from slot_cases import SLOTS
+from slot_cases.doubles import Guided, IncludesGuide
 
 from mmups.models.det import DyHead
 from mmups.models.layers import NoSite
-from mmups.models.upsamplers import BaseUpsampler
-
-
-class Guided(BaseUpsampler):
-    """Nearest; keeps what it was given."""
-
-    guided = True
-
-    def __init__(self, in_channels, scale_factor=2, guide_channels=None):
-        super().__init__(in_channels, scale_factor, guide_channels)
-        self.calls = []
-
-    def upsample(self, x, guide):
-        self.calls.append((x, guide))
-        return x.repeat_interleave(2, 2).repeat_interleave(2, 3)
-
-
-class IncludesGuide(Guided):
-    """Its output stands for the guide and the upsampled map."""
-
-    includes_guide = True
-
-    def upsample(self, x, guide):
-        return guide + super().upsample(x, guide)
 
 
 def run(slot, upsampler=Guided, **kwargs):

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mmups.models.layers import climb, lift_onto, top_down
+from mmups.models.layers import climb, hand_down, lift_onto, summands, top_down
 
 
 class Recorder(nn.Module):
@@ -111,3 +111,30 @@ def test_lift_onto(maps, recorders):
 @pytest.mark.parametrize('function', [climb, top_down])
 def test_one_map(maps, function):
     assert function(maps[:1], nn.ModuleList()) == maps[:1]
+
+
+class Sum(Recorder):
+    """Returns what a slot would add: the guide, and the map."""
+
+    def forward(self, x, guide=None, size=None):
+        return guide + super().forward(x, guide, size)
+
+
+@pytest.mark.parametrize('levels', [1, 2, 3, 4])
+def test_sums_count_every_map_once(levels):
+    """Whether or not a method's output holds its guide."""
+    maps = [torch.randn(1, 2, n, n, dtype=torch.double) for n in (32, 16, 8, 4)[:levels]]
+    expected = sum(F.interpolate(x, size=(32, 32)) for x in maps)
+    rungs = levels * (levels - 1) // 2
+    for modules in ([Recorder() for _ in range(rungs)],
+                    [Sum(includes_guide=True) for _ in range(rungs)]):
+        torch.testing.assert_close(sum(summands(maps, modules)), expected)
+
+
+@pytest.mark.parametrize('levels', [1, 2, 3])
+def test_a_map_handed_down_is_added_once(levels):
+    maps = [torch.randn(1, 2, n, n, dtype=torch.double) for n in (4, 8, 16, 32)[:levels + 1]]
+    expected = [F.interpolate(maps[0], size=y.shape[2:]) + y for y in maps[1:]]
+    for modules in ([Recorder() for _ in range(levels)],
+                    [Sum(includes_guide=True) for _ in range(levels)]):
+        torch.testing.assert_close(hand_down(maps[0], maps[1:], modules), expected)

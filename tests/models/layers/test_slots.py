@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from mmengine.model import initialize
 from mmengine.registry import MODELS as ROOT
 from slot_cases import DOWN, SLOTS, UP
+from slot_cases.doubles import Guided
 from torch.utils.checkpoint import checkpoint
 
 from mmups.models.layers import SLOT_OF
@@ -301,20 +302,6 @@ def test_own_init_cfg_has_the_last_word(slot):
 
 
 # --- guides --------------------------------------------------------------------------------------
-
-
-class Guided(BaseUpsampler):
-    """Keeps what it was given."""
-
-    guided = True
-
-    def __init__(self, in_channels, scale_factor=2, guide_channels=None):
-        super().__init__(in_channels, scale_factor, guide_channels)
-        self.calls = []
-
-    def upsample(self, x, guide):
-        self.calls.append((x, guide))
-        return F.interpolate(x, scale_factor=2.0) + guide.mean(1, keepdim=True)
 
 
 @pytest.mark.parametrize('slot', [slot for slot, case in SLOTS.items() if not case.guided])

@@ -8,7 +8,7 @@ from mmengine.config import ConfigDict
 from mmengine.registry import MODELS as ROOT
 from mmengine.structures import PixelData
 from slot_cases import SLOTS
-from slot_cases.doubles import Guided
+from slot_cases.doubles import Guided, IncludesGuide
 
 from mmups.models.layers import SLOT_OF, NoSite
 
@@ -16,15 +16,6 @@ pytest.importorskip('mmseg')
 from mmseg.structures import SegDataSample  # noqa: E402
 
 from mmups.models.seg import FILES  # noqa: E402
-
-
-class IncludesGuide(Guided):
-    """Returns the sum that a slot would otherwise make."""
-
-    includes_guide = True
-
-    def upsample(self, x, guide):
-        return guide + super().upsample(x, guide)
 
 
 def run(slot, upsampler=Guided, watch=(), **kwargs):

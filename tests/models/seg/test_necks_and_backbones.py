@@ -3,21 +3,11 @@ import pytest
 import torch
 from mmengine.model import BaseModule
 from slot_cases import SLOTS
-from slot_cases.doubles import Guided
+from slot_cases.doubles import Guided, IncludesGuide
 
 from mmups.models.layers import NoSite
 
 pytest.importorskip('mmseg')
-
-
-class IncludesGuide(Guided):
-    """Returns the sum that a slot would otherwise make, where their channels allow it."""
-
-    includes_guide = True
-
-    def upsample(self, x, guide):
-        out = super().upsample(x, guide)
-        return guide + out if guide.shape == out.shape else out
 
 
 def run(slot, upsampler=Guided, watch=(), **kwargs):
