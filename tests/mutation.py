@@ -67,14 +67,17 @@ TESTS = {
     'mmups/models/layers/host_resize.py': ['tests/models/det/test_fpn.py'],
     'mmups/models/layers/hr_module.py': [
         *SLOTS[:1], '-k', '([HRNet- or [SegHRNet-)' + PROMISES],
-    'mmups/models/layers/initialisation.py': [
-        *SLOTS[:1], '-k', '([HourglassNet- or [YOLACTProtonet-)' + PROMISES],
+    'mmups/models/layers/fpn.py': [*SLOTS[:1], '-k', '([FPN- or [SegFPN-)' + PROMISES],
+    'mmups/models/layers/slot.py': [
+        *SLOTS[:1], '-k', '([HourglassNet- or [YOLACTProtonet- or [UPerHead)' + PROMISES],
     'mmups/models/layers/up_conv.py': [
         *SLOTS[:1], '-k', '([UNet or [ERFNet- or [SETRUPHead-)' + PROMISES],
     'mmups/models/layers/upsample_step.py': [
         *SLOTS[:1], '-k', '([YOLACTProtonet- or [FeatureRelayHead-)' + PROMISES],
     'mmups/sites.py': ['tests/test_swap.py'],
+    'mmups/probe.py': ['tests/test_sites.py'],
     'mmups/swap.py': ['tests/test_sites.py'],
+    'mmups/preset_files.py': ['tests/test_swap.py', '-k', 'names'],
     'mmups/engine': ['tests/engine/test_checkpoint.py', 'tests/test_swap.py'],
     'mmups/engine/checkpoint.py': [],
     'mmups/child_config.py': ['tests/test_swap_files.py'],

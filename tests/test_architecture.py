@@ -42,10 +42,10 @@ ARROWS = {
 }
 #: Hosts and heavy packages: only these rooms may import them, besides tools.
 HOSTS = {
-    'mmdet': {'det', 'engine', 'datasets'},
-    'mmseg': {'seg', 'engine', 'datasets'},
+    'mmdet': {'det', 'datasets'},
+    'mmseg': {'seg', 'datasets'},
     # In ops and upsamplers, inside functions: a faster kernel, and the norms of IndexNet.
-    'mmcv': {'det', 'seg', 'engine', 'ops', 'upsamplers'},
+    'mmcv': {'det', 'seg', 'ops', 'upsamplers'},
 }
 #: Rooms with a closed list of third parties, besides the standard library. Shells of
 #: metrics use mmengine and, to read files, its dependency cv2.

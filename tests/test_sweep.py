@@ -16,32 +16,35 @@ from sweep.trial import key_of, reduced, try_config
 
 REPO = Path(__file__).parents[1]
 UPSAMPLERS = dict(DySample=dict(type='DySample'), FADE=dict(type='FADE'))
-#: As many classes of the hosts as possible, in models that run within seconds.
+#: As many classes of the hosts as possible, in models that run within seconds; MORE with the slow
+#: tests.
 SAMPLE = [
-    'mmdet::pafpn/faster-rcnn_r50_pafpn_1x_coco.py',
     'mmdet::hrnet/faster-rcnn_hrnetv2p-w18-1x_coco.py',
-    'mmdet::libra_rcnn/libra-faster-rcnn_r50_fpn_1x_coco.py',
-    'mmdet::yolo/yolov3_d53_8xb8-320-273e_coco.py',
     'mmdet::yolox/yolox_tiny_8xb8-300e_coco.py',
     'mmdet::rtmdet/rtmdet-ins_tiny_8xb32-300e_coco.py',
     'mmdet::centernet/centernet_r18_8xb16-crop512-140e_coco.py',
-    'mmdet::scnet/scnet_r50_fpn_1x_coco.py',
     'mmdet::solov2/solov2_r50_fpn_1x_coco.py',
-    'mmdet::condinst/condinst_r50_fpn_ms-poly-90k_coco_instance.py',
     'mmdet::yolact/yolact_r50_1xb8-55e_coco.py',
-    'mmdet::maskformer/maskformer_r50_ms-16xb1-75e_coco.py',
-    'mmseg::segformer/segformer_mit-b0_8xb2-160k_ade20k-512x512.py',
-    'mmseg::sem_fpn/fpn_r50_4xb2-80k_cityscapes-512x1024.py',
     'mmseg::segnext/segnext_mscan-t_1xb16-adamw-160k_ade20k-512x512.py',
-    'mmseg::hrnet/fcn_hr18_4xb2-40k_cityscapes-512x1024.py',
-    'mmseg::icnet/icnet_r50-d8_4xb2-80k_cityscapes-832x832.py',
-    'mmseg::bisenetv1/bisenetv1_r18-d32_4xb4-160k_cityscapes-1024x1024.py',
     'mmseg::bisenetv2/bisenetv2_fcn_4xb4-160k_cityscapes-1024x1024.py',
     'mmseg::fastscnn/fast_scnn_8xb4-160k_cityscapes-512x1024.py',
     'mmseg::ddrnet/ddrnet_23-slim_in1k-pre_2xb6-120k_cityscapes-1024x1024.py',
+    'mmseg::erfnet/erfnet_fcn_4xb4-160k_cityscapes-512x1024.py',
+]
+MORE = [
+    'mmdet::pafpn/faster-rcnn_r50_pafpn_1x_coco.py',
+    'mmdet::libra_rcnn/libra-faster-rcnn_r50_fpn_1x_coco.py',
+    'mmdet::yolo/yolov3_d53_8xb8-320-273e_coco.py',
+    'mmdet::scnet/scnet_r50_fpn_1x_coco.py',
+    'mmdet::condinst/condinst_r50_fpn_ms-poly-90k_coco_instance.py',
+    'mmdet::maskformer/maskformer_r50_ms-16xb1-75e_coco.py',
+    'mmseg::segformer/segformer_mit-b0_8xb2-160k_ade20k-512x512.py',
+    'mmseg::sem_fpn/fpn_r50_4xb2-80k_cityscapes-512x1024.py',
+    'mmseg::hrnet/fcn_hr18_4xb2-40k_cityscapes-512x1024.py',
+    'mmseg::icnet/icnet_r50-d8_4xb2-80k_cityscapes-832x832.py',
+    'mmseg::bisenetv1/bisenetv1_r18-d32_4xb4-160k_cityscapes-1024x1024.py',
     'mmseg::pidnet/pidnet-s_2xb6-120k_1024x1024-cityscapes.py',
     'mmseg::stdc/stdc1_4xb12-80k_cityscapes-512x1024.py',
-    'mmseg::erfnet/erfnet_fcn_4xb4-160k_cityscapes-512x1024.py',
 ]
 
 
@@ -51,7 +54,8 @@ def load(name):
     return Config.fromfile(Path(find_spec(host).origin).parent / '.mim/configs' / path)
 
 
-@pytest.mark.parametrize('name', SAMPLE)
+@pytest.mark.parametrize('name', [
+    *SAMPLE, *(pytest.param(name, marks=pytest.mark.slow) for name in MORE)])
 def test_sample(name):
     """Builds, predicts and learns with DySample, and with FADE wherever there is a guide."""
     result = try_config(reduced(load(name)), UPSAMPLERS)

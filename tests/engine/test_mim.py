@@ -56,7 +56,8 @@ class Environment:
         return done.stdout
 
 
-@pytest.fixture(scope='module', params=['wheel', 'editable'])
+@pytest.fixture(scope='module', params=[
+    'wheel', pytest.param('editable', marks=pytest.mark.slow)])
 def environment(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)
     return Environment(folder, *(['--editable'] if request.param == 'editable' else []))

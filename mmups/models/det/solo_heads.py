@@ -65,7 +65,7 @@ class UpsamplingSOLOHead(UpsamplingSlot):
     """Base of the slots in SOLO's heads: the coarsest map comes to the size of the next."""
 
     decided_by = ('strides', )
-    guide = 'that map'
+    guide = 'the next finer input map'
 
     def host_steps(self) -> list[Step]:
         return [Step(self.in_channels, self.in_channels)] if self.num_levels > 1 else []

@@ -21,7 +21,7 @@ FILES = dict(
                 'PIDHead PSAHead PSPHead STDCHead',
     segformer_head='SegformerHead',
     sep_aspp_head='DepthwiseSeparableASPPHead',
-    setr_heads='SETRMLAHead SETRUPHead',
+    setr_heads='SETRUPHead SETRMLAHead',
     stdc='STDCContextPathNet',
     unet='UNet',
     uper_head='UPerHead',

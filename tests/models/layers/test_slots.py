@@ -15,7 +15,9 @@ from slot_cases import DOWN, SLOTS, UP
 from slot_cases.doubles import Guided
 from torch.utils.checkpoint import checkpoint
 
-from mmups.models.layers import SLOT_OF
+import mmups.models
+from mmups.models import seg
+from mmups.models.layers import SLOT_OF, UpsamplingSlot, whole_factor
 from mmups.models.upsamplers import BaseUpsampler, Interpolate, registered_upsamplers
 
 UPSAMPLERS = sorted(registered_upsamplers().items())
@@ -92,6 +94,29 @@ def test_stock_checkpoint_loads(slot):
     missing, unexpected = host.load_state_dict(ours.state_dict(), strict=False)
     assert set(missing) == replaced
     assert all(re.search(r'(^|\.)upsample_modules\.', key) for key in unexpected)
+
+
+def test_every_slot_has_a_case():
+    names = {case.cfg['type'].removeprefix('mmups.') for case in SLOTS.values()}
+    names |= set(seg.FILES['plain_heads'].split())  # tests/models/seg/test_decode_heads.py
+    assert names == {name for host in mmups.models.SLOTS.values() for name in host}
+
+
+@pytest.mark.parametrize('slot', SLOTS)
+def test_steps(slot):
+    """What a slot says of itself, with or without an upsampler, is what it builds."""
+    case = SLOTS[slot]
+    module = case.build('DySample')
+    part = next(m for m in module.modules() if isinstance(m, UpsamplingSlot))
+    steps = [step for step in part.steps() if step.key == case.key]
+    built = [(m.in_channels, m.scale_factor, m.guide_channels) for m in upsamplers_of(module)]
+    assert sorted((s.channels, whole_factor(s.factor), s.guide_channels) for s in steps) == (
+        sorted(built)) if case.guided else len(built) == len(steps)
+    assert any(step.guide_channels for step in steps) == case.guided
+    assert bool(part.guide) >= case.guided
+    plain = next(m for m in case.build().modules() if isinstance(m, UpsamplingSlot))
+    assert [(s.channels, s.guide_channels, s.key) for s in plain.steps()] == [
+        (s.channels, s.guide_channels, s.key) for s in part.steps()]
 
 
 @pytest.mark.parametrize('slot', SLOTS)
@@ -230,8 +255,9 @@ def test_no_rois(name):
         list(module.parameters()))
 
 
-@pytest.mark.parametrize('kernels', [(7, None), (7, 3), (11, None), (11, 3), (15, 5), (31, 3)],
-                         ids=str)
+@pytest.mark.parametrize('kernels', [(7, 3), (31, 3), *(
+    pytest.param(kernels, marks=pytest.mark.slow)
+    for kernels in [(7, None), (11, None), (11, 3), (15, 5)])], ids=str)
 @pytest.mark.parametrize('slot', SLOTS)
 def test_large_kernels(slot, kernels):
     """LCTC's kernels, larger than most of the maps."""
