@@ -45,7 +45,7 @@ HOSTS = {
     'mmdet': {'det', 'datasets'},
     'mmseg': {'seg', 'datasets'},
     # In ops and upsamplers, inside functions: a faster kernel, and the norms of IndexNet.
-    'mmcv': {'det', 'seg', 'ops', 'upsamplers'},
+    'mmcv': {'det', 'seg', 'engine', 'ops', 'upsamplers'},
 }
 #: Rooms with a closed list of third parties, besides the standard library. Shells of
 #: metrics use mmengine and, to read files, its dependency cv2.
