@@ -21,6 +21,8 @@ CALLS = {
     'query_key': lambda: ops.query_key(maps(C, 2), maps(C), 3),
     'reassemble': lambda: ops.reassemble(maps(C), maps(100), 5),
     'sample_dynamic': lambda: ops.sample_dynamic(maps(C), maps(8)),
+    'softmax': lambda: ops.softmax(maps(C), 1),
+    'window_softmax': lambda: ops.window_softmax(maps(100), 25, 2),
 }
 
 
