@@ -3,6 +3,7 @@ from .factor import whole_factor
 from .fpn import FPNPass, UpsamplingFPN, laterals_of
 from .host_resize import HostResize
 from .hr_module import UpsamplingHRNet
+from .intercept import Intercept, InterceptedStep, traced_steps
 from .ladder import climb, crop_to_half, double, hand_down, ladder_steps, lift, lift_onto, summands
 from .slot import SLOT_OF, NoSite, Parts, Step, UpsamplingPart, UpsamplingSlot, register_slot
 from .sums import add_to_guide
@@ -11,8 +12,9 @@ from .up_conv import UpConv
 from .upsample_step import UpsampleStep
 
 __all__ = [
-    'SLOT_OF', 'FPNPass', 'HostResize', 'NoSite', 'Parts', 'Step', 'UpConv', 'UpsampleStep',
-    'UpsamplingFPN', 'UpsamplingHRNet', 'UpsamplingPart', 'UpsamplingSlot', 'add_to_guide',
-    'climb', 'crop_to_half', 'double', 'extra_levels', 'hand_down', 'ladder_steps',
-    'laterals_of', 'lift', 'lift_onto', 'register_slot', 'summands', 'top_down', 'whole_factor'
+    'SLOT_OF', 'FPNPass', 'HostResize', 'Intercept', 'InterceptedStep', 'NoSite', 'Parts',
+    'Step', 'UpConv', 'UpsampleStep', 'UpsamplingFPN', 'UpsamplingHRNet', 'UpsamplingPart',
+    'UpsamplingSlot', 'add_to_guide', 'climb', 'crop_to_half', 'double', 'extra_levels',
+    'hand_down', 'ladder_steps', 'laterals_of', 'lift', 'lift_onto', 'register_slot',
+    'summands', 'top_down', 'traced_steps', 'whole_factor'
 ]
