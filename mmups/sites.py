@@ -93,7 +93,7 @@ class Site:
         if self.reason is None:
             try:
                 with without_a_trace():
-                    for step in dict.fromkeys(replace(step, host=None) for step in self.declared):
+                    for step in dict.fromkeys(self.declared):
                         step.build(upsampler)
             except (TypeError, ValueError) as error:
                 return str(error)
@@ -202,7 +202,8 @@ class Model:
                 self._try_maps(part, location)
                 break
         return [self._found(site, reasons.get(site.key), notes.misfits.get(site.key),
-                            tuple(step for step in steps if step.key == site.key))
+                            tuple(replace(step, host=None) for step in steps
+                                  if step.key == site.key))
                 for site in sites]
 
     def _found(self, site: Site, reason: Optional[str], misfit: Optional[str],
@@ -232,6 +233,12 @@ class Model:
                 run(part, maps)
         except Exception:  # called otherwise: with metas, earlier predictions, regions
             pass
+
+    def is_stage_or_head(self, location: tuple) -> bool:
+        """Whether the module stands directly in a model that has a backbone."""
+        owner = self._owner(location)
+        place = () if owner is None else location[len(owner):]
+        return len(place) == 1 or len(place) == 2 and isinstance(place[1], int)
 
     def sizes(self, location: tuple) -> Optional[list[tuple[int, int]]]:
         """(h, w) of the maps that reach ``location``; None: unknown."""

@@ -11,37 +11,42 @@ from typing import Any, Optional, Union
 
 from mmengine.config import Config
 from mmengine.registry import MODELS as ROOT
+from torch import nn
 
 from mmups.models.host_configs import REFUSED, is_frozen
 from mmups.models.layers import SLOT_OF, UpsamplingSlot
 from mmups.models.upsamplers import resolve_upsampler
 from mmups.registry import MODELS
 
+from .generic import generic_site
 from .preset_files import presets, upsampler_named
 from .sites import NOTHING, Model, Site, Step, at, put
 
 __all__ = ['REFUSED', 'Site', 'Step', 'choose', 'list_sites', 'presets', 'swap_upsampler']
 
-def list_sites(cfg: Config, upsampler: Union[dict, str, None] = None) -> list[Site]:
+def list_sites(cfg: Config, upsampler: Union[dict, str, None] = None,
+               generic: bool = False) -> list[Site]:
     """The upsampling sites of a config's model, in the order of the config.
 
     Args:
         cfg: Config of a model of mmdet, mmseg or mmups, or of classes of one's own in it.
         upsampler: Sites that cannot take this one, as in :func:`swap_upsampler`, get a reason.
+        generic: True: backbones, necks and heads whose classes have no slot are sites too, if they
+            interpolate; methods with a guide do not fit there.
 
     Raises:
         ValueError: ``cfg`` has no model; ``upsampler`` names no upsampler.
         TypeError: ``upsampler`` has a key that its type does not take.
         ImportError: The host of the config, its ``default_scope``, cannot be used.
     """
-    sites = _found(cfg)
+    sites = _found(cfg, generic)
     if upsampler is None:
         return [_unfit(site) for site in sites]
     return _fitted(sites, _config_of(upsampler, sites))
 
 
 def swap_upsampler(cfg: Config, upsampler: Union[dict, str],
-                   sites: Union[str, Iterable[str]] = 'default') -> Config:
+                   sites: Union[str, Iterable[str]] = 'default', generic: bool = False) -> Config:
     """A copy of a config with another upsampling.
 
     Args:
@@ -51,13 +56,14 @@ def swap_upsampler(cfg: Config, upsampler: Union[dict, str],
         sites: ``'default'``; ``'all'``, which includes the optional ones; or paths as
             :func:`list_sites` gives them. Sites of the first two that cannot take the upsampler
             stay as they are, with a warning that names each.
+        generic: As in :func:`list_sites`.
 
     Raises:
         ValueError: Nothing is left to swap, or a site named in ``sites`` does not exist or cannot
             take the upsampler; or as in :func:`list_sites`.
         TypeError: As in :func:`list_sites`.
     """
-    found = _found(cfg)
+    found = _found(cfg, generic)
     upsampler = _config_of(upsampler, found)
     listed = _fitted(found, upsampler)
     chosen = choose(listed, sites)
@@ -107,7 +113,7 @@ def _wanted(listed: list[Site], sites: str) -> list[Site]:
     return [site for site in listed if sites == 'all' or not site.optional]
 
 
-def _found(cfg: Config) -> list[Site]:
+def _found(cfg: Config, generic: bool) -> list[Site]:
     """The sites of a config's model, whatever the upsampler."""
     if not isinstance(cfg.get('model'), dict):
         raise ValueError('this config has no model')
@@ -115,21 +121,28 @@ def _found(cfg: Config) -> list[Site]:
     if error := unusable.get(cfg.get('default_scope')):
         raise error
     model = Model(cfg)
-    sites = []
+    sites, others = [], []
     for location, node, scope in model.modules():
+        site = Site('.'.join(map(str, location)), str(node['type']), location=location,
+                    optional=is_frozen(location))
         package = MODELS.host_of(node['type'], scope)
         short = str(node['type']).rpartition('.')[-1]
         if error := unusable.get(package) or unusable.get(f'{package}.{short}'):
-            sites.append(Site('.'.join(map(str, location)), str(node['type']), reason=str(error),
-                              location=location))
-            continue
-        cls = _resolve(node['type'], scope)
-        if slot := _slot_of(cls):
-            sites += _sites_of(model, location, cls, slot)
-        elif reason := _no_slot(cls):
-            sites.append(Site('.'.join(map(str, location)), _name(cls), reason=reason,
-                              location=location))
-    return sites
+            sites.append(replace(site, reason=str(error)))
+        elif isinstance(cls := _resolve(node['type'], scope), type):
+            if slot := _slot_of(cls):
+                sites += _sites_of(model, location, cls, slot)
+            else:
+                site = replace(site, host=_name(cls), reason=_no_slot(cls))
+                sites.append(site)
+                if issubclass(cls, nn.Module) and model.is_stage_or_head(location):
+                    others.append((site, _known_as(node['type'], scope)))
+    for site, kind in others if generic else ():
+        depth = len(site.location)
+        if not any(other.slot and other.location[:depth] == site.location for other in sites):
+            found = generic_site(model, site, kind)
+            sites[sites.index(site)] = found or site
+    return [site for site in sites if site.slot or site.reason]
 
 
 def _config_of(upsampler: Union[dict, str], sites: list[Site]) -> dict:
@@ -159,12 +172,10 @@ def _unfit(site: Site) -> Site:
     return replace(site, reason=site.reason or site.misfit)
 
 
-def _slot_of(cls: Any) -> Optional[type[UpsamplingSlot]]:
+def _slot_of(cls: type) -> Optional[type[UpsamplingSlot]]:
     """The slot that takes a class's place, which is the class itself where it is one, or derives
     from one; None: there is none."""
-    if isinstance(cls, type) and issubclass(cls, UpsamplingSlot):
-        return cls
-    return SLOT_OF.get(cls) if isinstance(cls, type) else None
+    return cls if issubclass(cls, UpsamplingSlot) else SLOT_OF.get(cls)
 
 
 def _resolve(name: Any, scope: Optional[str]) -> Any:
@@ -179,10 +190,13 @@ def _name(cls: type) -> str:
     return f'{cls.__module__.split(".")[0]}.{cls.__name__}'
 
 
-def _no_slot(cls: Any) -> Optional[str]:
+def _known_as(kind: Union[str, type], scope: Optional[str]) -> Union[str, type]:
+    """A type as it is found from any scope."""
+    return f'{scope}.{kind}' if isinstance(kind, str) and scope and '.' not in kind else kind
+
+
+def _no_slot(cls: type) -> Optional[str]:
     """Why a class without a slot is worth a row; None: it is not."""
-    if not isinstance(cls, type):
-        return None
     bases = [base.__name__ for base in cls.__mro__[1:] if base in SLOT_OF]
     subclass = f'a subclass of {bases[0]} that has no slot of its own' if bases else None
     return REFUSED.get(_name(cls), subclass)

@@ -70,6 +70,8 @@ TESTS = {
     'mmups/models/layers/fpn.py': [*SLOTS[:1], '-k', '([FPN- or [SegFPN-)' + PROMISES],
     'mmups/models/layers/slot.py': [
         *SLOTS[:1], '-k', '([HourglassNet- or [YOLACTProtonet- or [UPerHead)' + PROMISES],
+    'mmups/models/layers/intercept.py': ['tests/models/layers/test_intercept.py'],
+    'mmups/models/layers/interpolations.py': ['tests/models/layers/test_intercept.py'],
     'mmups/models/layers/up_conv.py': [
         *SLOTS[:1], '-k', '([UNet or [ERFNet- or [SETRUPHead-)' + PROMISES],
     'mmups/models/layers/upsample_step.py': [
@@ -77,6 +79,7 @@ TESTS = {
     'mmups/sites.py': ['tests/test_swap.py'],
     'mmups/probe.py': ['tests/test_sites.py'],
     'mmups/swap.py': ['tests/test_sites.py'],
+    'mmups/generic.py': ['tests/test_swap.py', '-k', 'generic'],
     'mmups/preset_files.py': ['tests/test_swap.py', '-k', 'names'],
     'mmups/engine': ['tests/engine/test_checkpoint.py', 'tests/test_swap.py'],
     'mmups/engine/checkpoint.py': [],

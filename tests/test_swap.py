@@ -530,3 +530,94 @@ def test_whole_segformer_compiles():
         expected = model(image, mode='tensor')
         out = torch.compile(model, backend='eager')(image, mode='tensor')
     torch.testing.assert_close(out, expected)
+
+
+# --- classes without a slot ----------------------------------------------------------------------
+
+
+class OwnNeck(torch.nn.Module):
+    """Of a third party: sums two maps, the coarser one upsampled."""
+
+    def __init__(self, in_channels, out_channels):
+        super().__init__()
+        self.convs = torch.nn.ModuleList(torch.nn.Conv2d(c, out_channels, 1) for c in in_channels)
+
+    def forward(self, inputs):
+        fine, coarse = (conv(x) for conv, x in zip(self.convs, inputs))
+        return (fine + torch.nn.functional.interpolate(coarse, scale_factor=2.0), )
+
+
+@pytest.fixture
+def own_classes():
+    pytest.importorskip('mmdet')
+    from mmdet.models.necks import FPN as HostFPN
+    from mmdet.registry import MODELS
+
+    class MyFPN(HostFPN):
+        def forward(self, inputs):
+            return super().forward(inputs)[::-1]
+
+    for cls in (MyFPN, OwnNeck):
+        MODELS.register_module(module=cls)
+    yield MyFPN
+    for name in ('MyFPN', 'OwnNeck'):
+        MODELS.module_dict.pop(name)
+
+
+def with_neck(**neck):
+    backbone = dict(type='ResNet', depth=18, base_channels=8, init_cfg=None, out_indices=(0, 1, 2))
+    return toy(backbone=backbone, neck=neck)
+
+
+def test_generic_subclass(own_classes):
+    """What a stock slot does for the class itself, in a class that has none."""
+    fpn = dict(in_channels=[8, 16, 32], out_channels=16, num_outs=3)
+    cfg = with_neck(type='MyFPN', **fpn)
+    assert 'no slot of its own' in by_path(cfg)['neck'].reason
+    site = {site.path: site for site in list_sites(cfg, DYSAMPLE, generic=True)}['neck']
+    assert site.reason is None and site.steps == (Step(16, 2, None, 2), )
+    neck = swap_upsampler(cfg, DYSAMPLE, generic=True).model.neck
+    assert neck == dict(fpn, type='mmups.Intercept', host='mmdet.MyFPN', upsampler=DYSAMPLE,
+                        steps=[(16, 2), (16, 2)])
+    module = ROOT.build(dict(neck, _scope_='mmdet'))
+    assert isinstance(module, own_classes) and len(module.upsample_modules) == 2
+    slot = ROOT.build(dict(fpn, type='mmups.FPN', upsampler=DYSAMPLE))
+    slot.load_state_dict({key.replace('upsample_modules.0', 'upsample_modules.x').replace(
+        'upsample_modules.1', 'upsample_modules.0').replace(
+        'upsample_modules.x', 'upsample_modules.1'): value  # in call order, the coarsest first
+        for key, value in module.state_dict().items()})
+    maps = [torch.randn(1, c, n, n) for c, n in ((8, 16), (16, 8), (32, 4))]
+    assert all(map(torch.equal, module(maps), slot(maps)[::-1]))
+    again = by_path(Config(dict(default_scope='mmdet', model=dict(type='MaskRCNN', neck=neck))))
+    assert again['neck'].reason is None and again['neck'].slot == 'mmups.Intercept'
+
+
+def test_generic_neck_that_nobody_knows(own_classes):
+    cfg = with_neck(type='OwnNeck', in_channels=[8, 16], out_channels=16)
+    assert list_sites(cfg) == []
+    with pytest.raises(ValueError, match='nothing to swap'):
+        swap_upsampler(cfg, DYSAMPLE)
+    with pytest.raises(ValueError, match='FADE needs a guide, and this slot has none'):
+        swap_upsampler(cfg, FADE, generic=True)
+    neck = swap_upsampler(cfg, 'carafe', generic=True).model.neck
+    assert neck.host == 'mmdet.OwnNeck' and neck.upsampler.type == 'CARAFE'
+
+
+def test_generic_leaves_slots_alone():
+    """Classes with slots are swapped as without it; what interpolates nothing is no site."""
+    cfg = read(MASK_RCNN)
+    assert list_sites(cfg, generic=True) == list_sites(cfg)
+    cfg = read(SEGFORMER)
+    assert list_sites(cfg, DYSAMPLE, generic=True) == list_sites(cfg, DYSAMPLE)
+
+
+def test_generic_refuses_what_holds_its_guide(own_classes):
+    class Holds(BaseUpsampler):
+        includes_guide = True
+
+        def upsample(self, x, guide):
+            return torch.nn.functional.interpolate(x, scale_factor=2.0)
+
+    cfg = with_neck(type='OwnNeck', in_channels=[8, 16], out_channels=16)
+    site, = list_sites(cfg, dict(type=Holds), generic=True)
+    assert 'holds its guide, which the host adds by itself' in site.reason

@@ -25,6 +25,8 @@ def parse_args():
                         metavar='KEY=VALUE', help='arguments of the upsampler, e.g. groups=8')
     parser.add_argument('--sites', nargs='+', default=['default'], metavar='SITE',
                         help='default, all (with the optional ones), or sites as they are listed')
+    parser.add_argument('--generic', action='store_true', help='also look for interpolations in '
+                        'classes that have no slot; methods with a guide do not fit there')
     parser.add_argument('--out', type=Path, help='config to write (default: <config>_<upsampler>'
                         '.py in the current directory)')
     parser.add_argument('--force', action='store_true', help='overwrite an existing file')
@@ -91,9 +93,9 @@ def swap(args):
     cfg = read_config(args.config)
     refuse_forks(cfg)
     if args.upsampler is None:
-        sites = list_sites(cfg)
+        sites = list_sites(cfg, generic=args.generic)
         print('\n'.join(table(sites)) if sites else 'mmups knows no class in this model: '
-              'docs/slots.md lists those that have a slot')
+              'docs/slots.md lists those that have a slot, and --generic does without')
         return
     check_out(args)
     base = base_of(args.config, cfg, args.out)
@@ -101,8 +103,8 @@ def swap(args):
     wanted = args.sites[0] if args.sites in (['default'], ['all']) else args.sites
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # of sites left as they are: the table below says it
-        swapped = swap_upsampler(cfg, upsampler, wanted)
-    sites = list_sites(cfg, upsampler)
+        swapped = swap_upsampler(cfg, upsampler, wanted, args.generic)
+    sites = list_sites(cfg, upsampler, args.generic)
     text = child_config(base, cfg, swapped)
     if not args.dry_run:
         write_config(args.out, text, swapped)

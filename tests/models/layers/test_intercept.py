@@ -11,7 +11,7 @@ from mmengine.registry import MODELS as ROOT
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from mmups.models.layers import Intercept, NoSite, Step, traced_steps
+from mmups.models.layers import Intercept, InterceptedStep, NoSite, traced_steps
 from mmups.models.upsamplers import BaseUpsampler, registered_upsamplers
 
 UNGUIDED = [name for name, cls in registered_upsamplers().items() if not cls.guided]
@@ -252,7 +252,7 @@ def test_config_round_trip(tmp_path):
 def test_without_an_upsampler():
     """The host as it is, with its keys and numbers."""
     ours, host = fpn(upsampler=None), ROOT.build(dict(type='mmdet.FPN', **FPN))
-    assert ours.steps() == [Step(16)] * 3
+    assert ours.steps() == [InterceptedStep(16)] * 3
     ours.load_state_dict(host.state_dict())
     maps = pyramid()
     assert all(map(torch.equal, ours(maps), host(maps)))
@@ -414,7 +414,7 @@ class Guided(Interpolating):
 
 @pytest.mark.parametrize('upsampler, message', [
     (Guided, 'Guided needs a guide, and this slot has none.*DySample'),
-    (Gated, 'holds its guide, which Neck adds by itself; a slot can leave that out'),
+    (Gated, 'holds its guide, which the host adds by itself; a slot can leave that out'),
     ('DySampel', "'DySampel' is not an upsampler")])
 def test_refused_upsamplers(upsampler, message):
     with pytest.raises(ValueError, match=message):
@@ -423,7 +423,7 @@ def test_refused_upsamplers(upsampler, message):
 
 def test_nothing_to_upsample():
     conv = nn.Sequential(nn.Conv2d(8, 8, 1), nn.Upsample(scale_factor=3))
-    with pytest.raises(NoSite, match='Sequential has no upsampling step: no interpolation by 2, 4'):
+    with pytest.raises(NoSite, match='Sequential, without an interpolation by 2, 4 or 8, has no'):
         traced_steps(conv, lambda: conv(torch.rand(1, 8, 4, 4)))
     with pytest.raises(NoSite, match='Upsample has no upsampling step for upsampler'):
         intercepted(nn.Upsample, [(8, None)], scale_factor=3)

@@ -1,0 +1,49 @@
+"""Sites in classes that have no slot, found by watching what a module interpolates."""
+from collections import Counter
+from dataclasses import replace
+from typing import Any, Optional, Union
+
+import torch
+
+from mmups.models.layers import InterceptedStep, NoSite, traced_steps
+
+from .probe import run
+from .sites import Model, Site, Step
+
+
+def generic_site(model: Model, site: Site, kind: Union[str, type]) -> Optional[Site]:
+    """The interpolations of a whole backbone, neck or head as a site.
+
+    Args:
+        model: The config's model.
+        site: Where it is, and its class; a reason that it has is that of a class without a slot.
+        kind: The class, or what the registry knows it by from everywhere.
+
+    Returns:
+        None where the module interpolates nothing, or takes more than maps.
+    """
+    maps = model.maps(site.location)
+    if maps is None:
+        return None
+    try:
+        module = model.build(site.location)
+        calls = traced_steps(module, lambda: run(module, maps), lambda: run(module, _doubled(maps)))
+    except NoSite:
+        return None
+    except Exception as error:  # of the host's, or of one whose calls cannot be counted
+        return site.reason and replace(site, reason=f'{site.reason}, and what it interpolates '
+                                       f'cannot be listed: {type(error).__name__}: {error}')
+    steps = tuple(step for call in calls for step in InterceptedStep.of(*call))
+    counts = Counter(step.channels for step in steps)
+    return replace(
+        site, slot='mmups.Intercept', key='upsampler', reason=None, declared=steps,
+        options=dict(host=kind, steps=calls),
+        steps=tuple(Step(channels, 2, None, count) for channels, count in counts.items()))
+
+
+def _doubled(maps: Any) -> Any:
+    """Maps of twice the size, of two images."""
+    if torch.is_tensor(maps):
+        n, c, h, w = maps.shape
+        return maps.new_zeros((2 * n, c, 2 * h, 2 * w))
+    return type(maps)(map(_doubled, maps))
