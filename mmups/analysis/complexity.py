@@ -9,7 +9,7 @@ from torch import nn
 
 from mmups.models.upsamplers import build_upsampler
 
-from .paper_tables import Site
+from .paper_tables import PaperSite
 
 # mmengine counts convolutions, norms, interpolation (4 per bilinear sample) and grid sampling (the
 # same). The products that our operators are made of it would count as zero.
@@ -43,7 +43,7 @@ def count_macs(module: nn.Module, inputs: tuple) -> int:
     return int(analyzer.total())
 
 
-def added_cost(upsampler: dict, sites: Iterable[Site]) -> Cost:
+def added_cost(upsampler: dict, sites: Iterable[PaperSite]) -> Cost:
     """What an upsampler costs in the sites of a model.
 
     Args:
@@ -55,7 +55,7 @@ def added_cost(upsampler: dict, sites: Iterable[Site]) -> Cost:
     return sum((costs[site] for site in sites), Cost())
 
 
-def _cost(upsampler: dict, site: Site) -> Cost:
+def _cost(upsampler: dict, site: PaperSite) -> Cost:
     module = build_upsampler(upsampler, site.in_channels, site.guide_channels)
     x = torch.zeros(1, site.in_channels, *site.size)
     guide = torch.zeros(1, site.guide_channels, *(2 * n for n in site.size))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 
-class Site(NamedTuple):
+class PaperSite(NamedTuple):
     """One x2 step: channels of the map and of its guide, and the map's height and width."""
     in_channels: int
     guide_channels: int
@@ -26,14 +26,14 @@ class Host:
         notes: Preset -> why a printed number is not reached.
     """
     title: str
-    sites: tuple[Site, ...]
+    sites: tuple[PaperSite, ...]
     table: int
     printed: dict[str, tuple[str, ...]]
     notes: dict[str, str] = field(default_factory=dict)
 
 
-def _pyramid(*sizes: tuple[int, int]) -> tuple[Site, ...]:
-    return tuple(Site(256, 256, size) for size in sizes)
+def _pyramid(*sizes: tuple[int, int]) -> tuple[PaperSite, ...]:
+    return tuple(PaperSite(256, 256, size) for size in sizes)
 
 
 _DETECTION = dict(
@@ -79,8 +79,8 @@ HOSTS = {
         notes={'dysample-s-plus': 'prints twice the rounded 3.1K; it is 6,144'}),
     'depthformer': Host(
         title='DepthFormer, 480x640 image', table=9,
-        sites=(Site(768, 384, (15, 20)), Site(384, 192, (30, 40)), Site(192, 96, (60, 80)),
-               Site(96, 64, (120, 160))),
+        sites=(PaperSite(768, 384, (15, 20)), PaperSite(384, 192, (30, 40)),
+               PaperSite(192, 96, (60, 80)), PaperSite(96, 64, (120, 160))),
         printed={
             'deconv': ('7.1M', ), 'pixel-shuffle': ('28.2M', ), 'carafe': ('0.3M', ),
             'indexnet': ('6.3M', ), 'a2u': ('30.0K', ), 'fade': ('0.2M', ),

@@ -6,7 +6,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS as ROOT
 
 #: Class of a fork (tiny-smart/detection-with-upsamplers, its sister for mmseg) -> slot.
-SLOTS = {'FPN_UPSAMPLE': 'mmups.FPN', 'SegformerHead_Upsample': 'mmups.SegformerHead'}
+REPLACED_BY = {'FPN_UPSAMPLE': 'mmups.FPN', 'SegformerHead_Upsample': 'mmups.SegformerHead'}
 
 
 def refuse_forks(cfg: Config) -> None:
@@ -16,7 +16,7 @@ def refuse_forks(cfg: Config) -> None:
         ValueError: It has; the message says how the same is written here.
     """
     for name in _types(cfg.get('model')):
-        slot = SLOTS.get(name.rpartition('.')[-1])
+        slot = REPLACED_BY.get(name.rpartition('.')[-1])
         if slot is None:
             continue
         with ROOT.switch_scope_and_registry(cfg.get('default_scope')) as registry:

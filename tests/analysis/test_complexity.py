@@ -6,7 +6,7 @@ import torch
 from mmengine.analysis import FlopAnalyzer
 from mmengine.config import Config
 
-from mmups.analysis import HOSTS, Site, added_cost, count_macs
+from mmups.analysis import HOSTS, PaperSite, added_cost, count_macs
 from mmups.analysis.complexity import PRODUCTS
 from mmups.models import build_upsampler, registered_upsamplers
 
@@ -74,7 +74,7 @@ def test_no_operator_of_ours_counts_as_zero(name):
 
 
 def test_cost_adds_up_over_sites():
-    site = Site(64, 64, (4, 4))
+    site = PaperSite(64, 64, (4, 4))
     one, three = added_cost(dict(type='DySample'), [site]), added_cost(dict(type='DySample'),
                                                                        [site] * 3)
     assert (three.parameters, three.weights, three.macs) == (
