@@ -30,9 +30,10 @@ def generic_site(model: Model, site: Site, kind: Union[str, type]) -> Optional[S
         calls = traced_steps(module, lambda: run(module, maps), lambda: run(module, _doubled(maps)))
     except NoSite:
         return None
-    except Exception as error:  # of the host's, or of one whose calls cannot be counted
-        return site.reason and replace(site, reason=f'{site.reason}, and what it interpolates '
-                                       f'cannot be listed: {type(error).__name__}: {error}')
+    except ValueError as error:  # calls that cannot be counted
+        return replace(site, reason=f'its interpolations cannot be listed: {error}')
+    except Exception:  # the host's, of one that takes more than maps
+        return None
     steps = tuple(step for call in calls for step in InterceptedStep.of(*call))
     counts = Counter(step.channels for step in steps)
     return replace(

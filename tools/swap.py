@@ -94,8 +94,10 @@ def swap(args):
     refuse_forks(cfg)
     if args.upsampler is None:
         sites = list_sites(cfg, generic=args.generic)
-        print('\n'.join(table(sites)) if sites else 'mmups knows no class in this model: '
-              'docs/slots.md lists those that have a slot, and --generic does without')
+        nothing = ('nothing in this model interpolates' if args.generic else
+                   'mmups knows no class in this model: docs/slots.md lists those that have a '
+                   'slot, and --generic looks at others')
+        print('\n'.join(table(sites)) if sites else nothing)
         return
     check_out(args)
     base = base_of(args.config, cfg, args.out)
