@@ -211,24 +211,24 @@ def test_a_host_that_moved_a_class():
     """Its slot says which class and which versions; every other slot is there."""
     pytest.importorskip('mmdet')
     code = '''
-from mmdet.models.dense_heads import solov2_head
-del solov2_head.MaskFeatModule
+from mmdet.models.necks import dyhead
+del dyhead.DyHeadBlock
 from mmengine.config import Config
 from mmengine.registry import MODELS
 from mmups import list_sites
-neck = dict(type='FPN', in_channels=[8, 16], out_channels=8, num_outs=2)
-cfg = Config(dict(default_scope='mmdet', model=dict(type='X', neck=neck, bbox_head=dict(
-    type='SOLOV2Head', num_classes=3, in_channels=8))))
-neck, head = list_sites(cfg)
-assert neck.reason is None and neck.slot == 'mmups.FPN'
+fpn = dict(type='FPN', in_channels=[8, 16], out_channels=8, num_outs=2)
+cfg = Config(dict(default_scope='mmdet', model=dict(type='X', neck=[
+    fpn, dict(type='DyHead', in_channels=8, out_channels=8)])))
+first, second = list_sites(cfg)
+assert first.reason is None and first.slot == 'mmups.FPN'
 try:
-    MODELS.build(dict(type='mmups.SOLOV2Head'))
+    MODELS.build(dict(type='mmups.DyHead'))
 except ImportError as error:
-    assert str(error) == head.reason, head.reason
-print(head.reason)
+    assert str(error) == second.reason, second.reason
+print(second.reason)
 '''
-    assert re.match(r'mmups.SOLOV2Head does not fit mmdet 3\.\S+, but 3.3.0: pip install '
-                    r'"mmups\[mmdet\]" .*MaskFeatModule', run(code))
+    assert re.match(r'mmups.DyHead does not fit mmdet 3\.\S+, but 3.3.0: pip install '
+                    r'"mmups\[mmdet\]" .*DyHeadBlock', run(code))
 
 
 LIGHT_STARTS = {
