@@ -189,8 +189,9 @@ class Model:
                     'type': sites[0].slot, **sites[0].options, **changes})
             except NoSite as error:
                 steps = error.steps
-                reasons |= {key: f'{NOTHING}: {NoSite(error.where, key, steps)}' for key in keys
-                            if all(step.key != key for step in steps)}
+                absent = [key for key in keys if all(step.key != key for step in steps)]
+                reasons |= {key: f'{NOTHING}: {NoSite(error.where, key, steps)}'
+                            for key in absent or keys}
                 if all(step.guide_channels is None for step in steps):
                     break
             except Exception as error:
