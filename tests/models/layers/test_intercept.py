@@ -515,7 +515,7 @@ class WithModules(nn.Upsample):
     (WithParts, r"WithParts has \['parts'\] of its own"),
     (WithModules, r"WithModules has \['upsample_modules'\] of its own"),
     ('mmups.FPN', r'FPN has .* of its own, which mmups.Intercept needs'),
-], ids=str)
+], ids=['unknown', 'module', 'function', 'dict', 'steps', 'parts', 'modules', 'slot'])
 def test_hosts_in_words(host, message):
     with pytest.raises(ValueError, match=message):
         intercepted(host, [(8, 2)])
