@@ -4,6 +4,7 @@ To register an upsampler is to have it tested here, in each slot that can serve 
 row of ``SLOTS``.
 """
 import copy
+import pickle
 import re
 
 import pytest
@@ -206,6 +207,21 @@ def test_deepcopy(slot, name):
     for parameter in module.parameters():
         parameter.data.add_(1)
     assert all(map(torch.equal, case.run(twin, maps), expected))
+
+
+@pytest.mark.parametrize('upsampler', [None, 'DySample'])
+@pytest.mark.parametrize('slot', SLOTS)
+def test_pickle(slot, upsampler):
+    """For processes that are spawned."""
+    case = SLOTS[slot]
+    module, maps = case.build(upsampler), case.maps()
+    module.eval()
+    twin = pickle.loads(pickle.dumps(module))
+    assert type(twin) is type(module) and list(twin.state_dict()) == list(module.state_dict())
+    torch.manual_seed(2)
+    outs = case.run(twin, maps)
+    torch.manual_seed(2)
+    assert all(map(torch.equal, outs, case.run(module, maps)))
 
 
 @pytest.mark.parametrize('slot, name', SOME_PAIRS)
