@@ -35,7 +35,8 @@ def list_sites(cfg: Config, upsampler: Union[dict, str, None] = None,
             interpolate; methods with a guide do not fit there.
 
     Raises:
-        ValueError: ``cfg`` has no model; ``upsampler`` names no upsampler.
+        ValueError: ``cfg`` has no model, or nothing in it is known for want of a
+            ``default_scope``; ``upsampler`` names no upsampler.
         TypeError: ``upsampler`` has a key that its type does not take.
         ImportError: The host of the config, its ``default_scope``, cannot be used.
     """
@@ -121,7 +122,7 @@ def _found(cfg: Config, generic: bool) -> list[Site]:
     if error := unusable.get(cfg.get('default_scope')):
         raise error
     model = Model(cfg)
-    sites, others = [], []
+    sites, others, unknown = [], [], []
     for location, node, scope in model.modules():
         site = Site('.'.join(map(str, location)), str(node['type']), location=location,
                     optional=is_frozen(location))
@@ -137,6 +138,11 @@ def _found(cfg: Config, generic: bool) -> list[Site]:
                 sites.append(site)
                 if issubclass(cls, nn.Module) and model.is_stage_or_head(location):
                     others.append((site, _known_as(node['type'], scope)))
+        else:
+            unknown.append(site.host)
+    if unknown and not sites and cfg.get('default_scope') is None:
+        raise ValueError(f'this config has no default_scope, and {unknown[0]!r} is in none of the '
+                         "registries that are read without: set default_scope='mmdet' or 'mmseg'")
     for site, kind in others if generic else ():
         depth = len(site.location)
         if not any(other.slot and other.location[:depth] == site.location for other in sites):

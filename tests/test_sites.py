@@ -321,6 +321,15 @@ def test_the_scope_of_an_enclosing_config_counts():
     assert outer.host == 'mmseg.FPN'
 
 
+def test_no_scope():
+    """Names without a prefix are of no use then; what has one, or is a class, is found."""
+    with pytest.raises(ValueError, match=r"no default_scope, and 'FPN' is in none .*: set default"):
+        list_sites(Config(dict(model=dict(type='RetinaNet', neck=fpn(ALL)))))
+    pytest.importorskip('mmdet')
+    site, = list_sites(Config(dict(model=dict(neck=dict(fpn(ALL), type='mmdet.FPN')))))
+    assert site.slot == 'mmups.FPN'
+
+
 def test_a_subclass_of_a_slot_stays_itself():
     pytest.importorskip('mmdet')
     from mmdet.registry import MODELS
