@@ -19,7 +19,6 @@ UPSAMPLERS = dict(DySample=dict(type='DySample'), FADE=dict(type='FADE'))
 #: As many classes of the hosts as possible, in models that run within seconds; MORE with the slow
 #: tests.
 SAMPLE = [
-    'mmdet::hrnet/faster-rcnn_hrnetv2p-w18-1x_coco.py',
     'mmdet::yolox/yolox_tiny_8xb8-300e_coco.py',
     'mmdet::rtmdet/rtmdet-ins_tiny_8xb32-300e_coco.py',
     'mmdet::centernet/centernet_r18_8xb16-crop512-140e_coco.py',
@@ -32,6 +31,7 @@ SAMPLE = [
     'mmseg::erfnet/erfnet_fcn_4xb4-160k_cityscapes-512x1024.py',
 ]
 MORE = [
+    'mmdet::hrnet/faster-rcnn_hrnetv2p-w18-1x_coco.py',
     'mmdet::pafpn/faster-rcnn_r50_pafpn_1x_coco.py',
     'mmdet::libra_rcnn/libra-faster-rcnn_r50_fpn_1x_coco.py',
     'mmdet::yolo/yolov3_d53_8xb8-320-273e_coco.py',
