@@ -1,13 +1,11 @@
 """Measure what upsamplers cost."""
 import argparse
-from pathlib import Path
 
-from mmengine.config import Config
-
+from mmups import presets
 from mmups.analysis import HOSTS, added_cost
 from mmups.engine.cli import one_line_errors
 
-PRESETS = Path(__file__).parents[1] / 'configs/_base_/upsamplers'
+PRESETS = presets()
 
 
 def parse_args():
@@ -17,24 +15,22 @@ def parse_args():
         'complexity', help="added parameters and multiply-adds beside the DySample paper's numbers")
     complexity.add_argument('--models', nargs='+', choices=HOSTS, default=list(HOSTS),
                             help='models of the paper (default: all)')
-    complexity.add_argument('--presets', nargs='+', metavar='PRESET',
-                            choices=sorted(path.stem for path in PRESETS.glob('*.py')),
+    complexity.add_argument('--presets', nargs='+', metavar='PRESET', choices=PRESETS,
                             help='names of files in configs/_base_/upsamplers (default: all that '
                             'work in the model)')
     return parser.parse_args()
 
 
-def print_complexity(models, presets):
-    names = presets or sorted(path.stem for path in PRESETS.glob('*.py'))
+def print_complexity(models, names):
     for model in models:
         host = HOSTS[model]
         print(f'\n{host.title}: {len(host.sites)} steps; printed: Table {host.table} of '
               'arXiv:2308.15085\n')
         print('| preset | parameters | without biases, norms | printed | G multiply-adds | '
               'printed | note |\n|---|---|---|---|---|---|---|')
-        for name in names:
+        for name in names or PRESETS:
             try:
-                cost = added_cost(Config.fromfile(PRESETS / f'{name}.py').upsampler, host.sites)
+                cost = added_cost(PRESETS[name], host.sites)
             except ValueError as error:
                 print(f'| {name} | | | | | | does not fit: {error} |')
                 continue
