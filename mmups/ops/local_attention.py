@@ -4,12 +4,9 @@ Dimension letters: N batch, D embedding, G groups, P points, K window size, s sc
 sizes. Coordinates are in coarse pixels from the centre of the coarse pixel, x before y. What lies
 outside the map counts as zero: a zero logit that takes part in a softmax.
 """
-import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from .reassemble import windows
-from .shuffle import pixel_unshuffle
+from .backend import implementation
 
 
 def query_key(query: Tensor, key: Tensor, kernel_size: int, scale_factor: int = 2) -> Tensor:
@@ -29,13 +26,7 @@ def query_key(query: Tensor, key: Tensor, kernel_size: int, scale_factor: int = 
     >>> query_key(torch.rand(1, 8, 10, 12), torch.rand(1, 8, 5, 6), kernel_size=3).shape
     torch.Size([1, 36, 5, 6])
     """
-    dtype = torch.promote_types(query.dtype, torch.float32)
-    n, d, h, w = key.shape
-    queries = pixel_unshuffle(query.to(dtype), scale_factor)
-    queries = queries.reshape(n, d, scale_factor**2, h, w)
-    logits = [(queries * view).sum(dim=1)
-              for view in windows(key.to(dtype).unsqueeze(2), kernel_size)]
-    return torch.cat(logits, dim=1)
+    return implementation('query_key', key)(query, key, kernel_size, scale_factor)
 
 
 def deform_query_key(query: Tensor, key: Tensor, offset: Tensor, groups: int,
@@ -56,12 +47,8 @@ def deform_query_key(query: Tensor, key: Tensor, offset: Tensor, groups: int,
     >>> deform_query_key(query, key, torch.zeros(1, 2 * 9 * 2, 10, 12), groups=2).shape
     torch.Size([1, 2, 9, 10, 12])
     """
-    n, c, fine_h, fine_w = query.shape
-    dtype = torch.promote_types(query.dtype, torch.float32)
-    queries = query.to(dtype).reshape(n * groups, c // groups, fine_h, fine_w)
-    logits = [(queries * sampled).sum(dim=1)
-              for sampled in _sample_points(key.to(dtype), offset, groups, scale_factor)]
-    return torch.stack(logits, dim=1).reshape(n, groups, len(logits), fine_h, fine_w)
+    return implementation('deform_query_key', key)(query, key, offset, groups,
+                                                   scale_factor)
 
 
 def deform_attend(attention: Tensor, value: Tensor, offset: Tensor,
@@ -81,28 +68,4 @@ def deform_attend(attention: Tensor, value: Tensor, offset: Tensor,
     >>> deform_attend(attention, torch.rand(1, 8, 5, 6), offset).shape
     torch.Size([1, 8, 10, 12])
     """
-    n, groups, points, fine_h, fine_w = attention.shape
-    dtype = torch.promote_types(value.dtype, torch.float32)
-    weights = attention.to(dtype).reshape(n * groups, points, fine_h, fine_w)
-    out = 0
-    for p, sampled in enumerate(_sample_points(value.to(dtype), offset, groups, scale_factor)):
-        out = out + weights[:, p:p + 1] * sampled
-    return out.reshape(n, value.shape[1], fine_h, fine_w).to(value.dtype)
-
-
-def _sample_points(x: Tensor, offset: Tensor, groups: int, scale_factor: int):
-    """Maps (N*G, C/G, s*h, s*w) sampled bilinearly at point 0, 1, ... P-1 of each fine pixel."""
-    n, c, h, w = x.shape
-    s = scale_factor
-    points = offset.shape[1] // (2 * groups)
-    xy = offset.to(x.dtype).reshape(n * groups, points, 2, s * h, s * w)
-    rows = torch.arange(h, device=x.device, dtype=x.dtype).unsqueeze(1) + 0.5
-    columns = torch.arange(w, device=x.device, dtype=x.dtype).unsqueeze(1) + 0.5
-    rows = rows.expand(h, s).reshape(s * h, 1)  # centre of the coarse pixel of each fine row
-    columns = columns.expand(w, s).reshape(s * w)
-    grid = torch.stack(((xy[:, :, 0] + columns) / w * 2 - 1, (xy[:, :, 1] + rows) / h * 2 - 1),
-                       dim=-1)  # (N*G, P, s*h, s*w, 2)
-    maps = x.reshape(n * groups, c // groups, h, w)
-    for p in range(points):
-        yield F.grid_sample(maps, grid[:, p], mode='bilinear', padding_mode='zeros',
-                            align_corners=False)
+    return implementation('deform_attend', value)(attention, value, offset, scale_factor)

@@ -6,11 +6,9 @@ Convention: pixel (row, column) of a map covers the unit square around (row + 0.
 offsets are in coarse pixels, coordinate 0 is x (columns), coordinate 1 is y (rows); points beyond
 the border take the border's value (``align_corners=False``, ``padding_mode='border'``).
 """
-import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from .shuffle import pixel_shuffle
+from .backend import implementation
 
 
 def sample_dynamic(x: Tensor, offset: Tensor, scale_factor: int = 2, groups: int = 1) -> Tensor:
@@ -34,18 +32,4 @@ def sample_dynamic(x: Tensor, offset: Tensor, scale_factor: int = 2, groups: int
     >>> sample_dynamic(torch.rand(1, 8, 5, 6), torch.zeros(1, 2 * 4, 5, 6)).shape
     torch.Size([1, 8, 10, 12])
     """
-    n, c, h, w = x.shape
-    fine_h, fine_w = h * scale_factor, w * scale_factor
-    dtype = torch.promote_types(x.dtype, torch.float32)
-    offset_x, offset_y = offset.to(dtype).chunk(2, dim=1)  # (N, G*s*s, h, w) each
-    columns = torch.arange(w, device=x.device, dtype=dtype) + 0.5
-    rows = torch.arange(h, device=x.device, dtype=dtype).unsqueeze(1) + 0.5
-    # Width and height divide separately: one tensor of both would be a constant in a trace. The
-    # grid is stacked in its last shape: Inductor cannot keep a view of it for the backward pass.
-    shape = n * groups, fine_h, fine_w
-    grid_x = pixel_shuffle((offset_x + columns) / w * 2 - 1, scale_factor).reshape(shape)
-    grid_y = pixel_shuffle((offset_y + rows) / h * 2 - 1, scale_factor).reshape(shape)
-    grid = torch.stack((grid_x, grid_y), dim=-1)  # (N*G, s*h, s*w, 2)
-    maps = x.to(dtype).reshape(n * groups, c // groups, h, w)
-    out = F.grid_sample(maps, grid, mode='bilinear', padding_mode='border', align_corners=False)
-    return out.reshape(n, c, fine_h, fine_w).to(x.dtype)
+    return implementation('sample_dynamic', x)(x, offset, scale_factor, groups)
