@@ -1,6 +1,10 @@
 """Package of mmups. The repository's ``configs/``, ``tools/`` and ``model-index.yml`` travel in it
-as ``mmups/.mim``, where OpenMMLab's installer looks for them."""
+as ``mmups/.mim``, where OpenMMLab's installer looks for them. Beside torch and a C++ compiler
+(``pip install --no-build-isolation``) it gets compiled operators, ``mmups._C``; without them mmups
+computes the same by PyTorch."""
+import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -51,10 +55,42 @@ class EditableWithMim(editable_wheel):
                 archive.write_files(folder)
 
 
+def extension():
+    """Arguments of setup() for the compiled operators; none where they cannot be built."""
+    try:
+        from torch.utils.cpp_extension import BuildExtension, CppExtension
+    except ImportError:
+        return dict(cmdclass={})
+    if os.name != 'posix':  # the kernels are written in vectors of GCC and Clang
+        return dict(cmdclass={})
+
+    class OptionalExtension(BuildExtension):
+        """A failure leaves mmups without the library, and says so."""
+
+        def build_extensions(self):
+            try:
+                super().build_extensions()
+            except Exception as error:
+                print(f'mmups is built without compiled operators: {error}', file=sys.stderr)
+                self.extensions.clear()
+
+    openmp = ['-fopenmp'] if sys.platform == 'linux' else []
+    library = CppExtension(
+        'mmups._C', sorted(f'mmups/csrc/{path.name}' for path in ROOT.glob('mmups/csrc/*.cpp')),
+        depends=[str(path) for path in sorted(ROOT.glob('mmups/csrc/*.[hi]*'))],
+        py_limited_api=True,
+        extra_compile_args=['-O3', '-g0', '-Wno-psabi', '-fvisibility=hidden', *openmp],
+        extra_link_args=openmp)
+    return dict(ext_modules=[library], cmdclass=dict(build_ext=OptionalExtension),
+                options=dict(bdist_wheel=dict(py_limited_api=f'cp3{sys.version_info.minor}')))
+
+
 version = {}
 exec((ROOT / 'mmups' / 'version.py').read_text(), version)
 extras = {name: requirements(name) for name in EXTRAS}
 extras['all'] = sorted(set(sum(extras.values(), [])))
+compiled = extension()
+compiled['cmdclass'].update(build_py=BuildWithMim, editable_wheel=EditableWithMim)
 
 setup(
     name='mmups',
@@ -65,8 +101,8 @@ setup(
     license='Apache-2.0',
     packages=find_packages(include=['mmups', 'mmups.*']),
     package_dir={'': '.'},  # so that an editable install is a plain path, beside which .mim stands
-    cmdclass=dict(build_py=BuildWithMim, editable_wheel=EditableWithMim),
     python_requires='>=3.9',
     install_requires=requirements('runtime'),
     extras_require=extras,
+    **compiled,
 )
