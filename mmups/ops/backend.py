@@ -80,7 +80,7 @@ def current_backend() -> str:
 
 def implementation(operator: str, x: Tensor) -> Callable:
     """The function that computes ``operator`` for tensors such as ``x``."""
-    if not is_recording() and not _transform() and not _forward_mode():
+    if not is_recording() and _transform() is None and not _forward_mode():
         for name in AUTOMATIC if _named == AUTO else (_named, ):
             if BACKENDS[name].serves(operator, x) and missing(name) is None:
                 return getattr(BACKENDS[name], operator)

@@ -1,13 +1,11 @@
 """Reassembly against a loop over output pixels."""
 import sys
-from importlib import import_module
 
 import pytest
 import torch
 
-from mmups.ops import pixel_unshuffle, reassemble
-
-reassemble_module = import_module('mmups.ops.reassemble')  # mmups.ops has the function
+from mmups.ops import pixel_unshuffle, reassemble, use_backend
+from mmups.ops.backends import mmcv
 
 
 def naive(x, kernels, kernel_size, groups, scale):
@@ -90,34 +88,37 @@ def test_no_copy_of_the_windows():
 
 
 def test_mmcvs_operator_is_left_alone_under_transforms(monkeypatch):
-    """It has no rules for torch.func; ours is made of PyTorch's operators."""
+    """It has no rules for torch.func; the reference is made of PyTorch's operators."""
     calls = []
 
     def operator(x, kernels, kernel_size, groups, scale_factor):
         calls.append(kernels.shape)
         return torch.zeros(*x.shape[:2], *kernels.shape[2:])
 
-    monkeypatch.setattr(reassemble_module, '_mmcv_carafe', lambda: operator)
+    monkeypatch.setattr(mmcv, '_carafe', lambda: operator)
     x, kernels = torch.randn(1, 4, 3, 5), torch.randn(1, 100, 3, 5)
     expected = reassemble(x, kernels, 5)
     monkeypatch.setattr(torch.Tensor, 'is_cuda', True, raising=False)
-    assert not reassemble(x, kernels, 5).any()
-    assert calls == [(1, 25, 6, 10)]
-    out = torch.func.vmap(lambda *maps: reassemble(*maps, 5))(x[None], kernels[None])
-    torch.testing.assert_close(out[0], expected)
-    torch.func.grad(lambda maps: reassemble(maps, kernels, 5).sum())(x)
-    assert len(calls) == 1
+    with use_backend('mmcv'):
+        assert not reassemble(x, kernels, 5).any()
+        assert calls == [(1, 25, 6, 10)]
+        out = torch.func.vmap(lambda *maps: reassemble(*maps, 5))(x[None], kernels[None])
+        torch.testing.assert_close(out[0], expected)
+        torch.func.grad(lambda maps: reassemble(maps, kernels, 5).sum())(x)
+        assert len(calls) == 1
 
 
 @pytest.mark.parametrize('error', [ModuleNotFoundError, ImportError, AssertionError, ValueError])
-def test_a_broken_mmcv_is_none(error, monkeypatch):
+def test_a_broken_mmcv_is_missing(error, monkeypatch):
     """Whatever it raises, where its extension is looked for or later: PyTorch computes the same."""
     def broken(*args):
         raise error('broken')
-    find = reassemble_module._mmcv_carafe.__wrapped__
+    monkeypatch.setattr(mmcv, '_carafe', mmcv._carafe.__wrapped__)
     with monkeypatch.context() as patch:
-        patch.setattr(reassemble_module, 'find_spec', broken)
-        assert find() is None
-    monkeypatch.setattr(reassemble_module, 'find_spec', lambda name: 'there')
+        patch.setattr(mmcv, 'find_spec', broken)
+        assert f'{error.__name__}: broken; install mmcv' in mmcv.missing()
+    monkeypatch.setattr(mmcv, 'find_spec', lambda name: 'there')
     monkeypatch.setitem(sys.modules, 'mmcv.ops', None)
-    assert find() is None
+    assert 'install mmcv' in mmcv.missing()
+    monkeypatch.setattr(mmcv, 'find_spec', lambda name: None)
+    assert 'without its compiled operators' in mmcv.missing()

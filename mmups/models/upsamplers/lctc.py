@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmups.ops import depthwise_transposed
 from mmups.registry import MODELS
 
 from .base import BaseUpsampler
@@ -97,22 +98,31 @@ class LCTC(BaseUpsampler):
         return torch.outer(taps, taps)
 
     def upsample(self, x: Tensor, guide: Optional[Tensor]) -> Tensor:
-        out = self.large(x)
-        return out if self.small is None else out + self.small(x)
+        weight, bias = self._kernel()
+        if self.large.groups == self.in_channels:
+            return depthwise_transposed(x, weight, bias, self.scale_factor)
+        return F.conv_transpose2d(x, weight, bias, self.large.stride, self.large.padding,
+                                  self.large.output_padding, self.large.groups)
+
+    def _kernel(self) -> tuple[Tensor, Tensor]:
+        """Weight and bias of both paths in one: they are linear, and the small kernel sits at the
+        centre of the large one."""
+        if self.small is None:
+            return self.large.weight, self.large.bias
+        margin = (self.large.kernel_size[0] - self.small.kernel_size[0]) // 2
+        return (self.large.weight + F.pad(self.small.weight, [margin] * 4),
+                self.large.bias + self.small.bias)
 
     @torch.no_grad()
     def fuse(self) -> 'LCTC':
         """Fold the small path into the large one, for deployment.
 
-        The same function to rounding: both paths are linear, and the small kernel sits at the
-        centre of the large one.
-
         Returns:
             This module, now without a small path.
         """
         if self.small is not None:
-            margin = (self.large.kernel_size[0] - self.small.kernel_size[0]) // 2
-            self.large.weight += F.pad(self.small.weight, [margin] * 4)
-            self.large.bias += self.small.bias
+            weight, bias = self._kernel()
+            self.large.weight.copy_(weight)
+            self.large.bias.copy_(bias)
             self.small = None
         return self

@@ -32,7 +32,11 @@ def missing() -> Optional[str]:
 def serves(operator: str, x: Tensor) -> bool:
     """Maps on a CPU. What autocast would run in half precision is left to PyTorch."""
     return (operator in OPERATORS and x.device.type == 'cpu' and x.dtype in DTYPES
-            and not (operator == 'depthwise_transposed' and torch.is_autocast_cpu_enabled()))
+            and not (operator == 'depthwise_transposed' and _autocast()))
+
+
+def _autocast() -> bool:
+    return torch.is_autocast_enabled('cpu')
 
 
 @cache

@@ -32,6 +32,9 @@ def sample_dynamic(x: Tensor, offset: Tensor, scale_factor: int, groups: int) ->
     grid_x = pixel_shuffle((offset_x + columns) / w * 2 - 1, scale_factor).reshape(shape)
     grid_y = pixel_shuffle((offset_y + rows) / h * 2 - 1, scale_factor).reshape(shape)
     grid = torch.stack((grid_x, grid_y), dim=-1)  # (N*G, s*h, s*w, 2)
+    # What is no number (a diverged training) becomes the border: PyTorch's backward pass on a CPU
+    # would write anywhere.
+    grid = torch.where(grid == grid, grid, -1)
     maps = x.to(dtype).reshape(n * groups, c // groups, h, w)
     out = F.grid_sample(maps, grid, mode='bilinear', padding_mode='border', align_corners=False)
     return out.reshape(n, c, fine_h, fine_w).to(x.dtype)
