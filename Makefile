@@ -16,16 +16,24 @@ CONSTRAINTS := requirements/constraints.txt
 endif
 OPENMIM := openmim==0.3.9
 JOBS    ?= $(shell nproc 2>/dev/null || echo 2)
+# A folder of wheels (mmcv's may be its source): nothing is looked for elsewhere
+WHEELS  ?=
 # An existing environment with torch, mmcv, mmengine, mmdet and mmsegmentation: ENV=/path/to/env
 ENV     ?=
 
 REQUIREMENTS := $(wildcard requirements/*.txt)
+# As a URL, since pip splits its variables at spaces.
+SPACE   := $(subst ,, )
+url      = file://$(subst $(SPACE),%20,$(1))
+ifneq ($(WHEELS),)
+export PIP_NO_INDEX := 1
+export PIP_FIND_LINKS := $(call url,$(if $(filter /%,$(firstword $(WHEELS))),,$(CURDIR)/)$(WHEELS))
+endif
 ifeq ($(ENV),)
 BIN     := $(VENV)/bin
 SETUP   := $(VENV)/.mmups
-# pip installs the pinned releases and no others. As a URL, since pip splits this variable at spaces.
-SPACE   := $(subst ,, )
-export PIP_CONSTRAINT := file://$(subst $(SPACE),%20,$(CURDIR))/$(CONSTRAINTS)
+# pip installs the pinned releases and no others.
+export PIP_CONSTRAINT := $(call url,$(CURDIR)/$(CONSTRAINTS))
 else
 BIN     := $(ENV)/bin
 SETUP   := $(ENV)/.mmups-env
@@ -41,7 +49,7 @@ DATA    := data/digit_scenes
 # Threads that wait sleep: on a busy machine, or beside data loaders, spinning costs more than waking.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo test test-quick test-slow test-onedl mutation lint setup setup-light light mmcv-dry-run data lock help clean
+.PHONY: demo test test-quick test-slow test-onedl test-triton test-cuda mutation lint setup setup-light light mmcv-dry-run data lock help clean
 .DELETE_ON_ERROR:
 .NOTPARALLEL:  # the steps share one environment
 
@@ -51,6 +59,7 @@ help:  ## This list
 	@echo 'Variables: PYTHON=$(PYTHON) VENV=$(VENV) HOSTS=$(HOSTS) TORCH="$(TORCH)" MMCV="$(MMCV)" JOBS=$(JOBS)'
 	@echo '           TORCH may name another build of that release: TORCH="torch==2.13.0 --extra-index-url URL"'
 	@echo '           HOSTS=onedl uses the maintained fork of the OpenMMLab packages'
+	@echo '           WHEELS=folder installs from wheels in that folder, without a network'
 	@echo '           ENV=/path/to/env uses an existing OpenMMLab environment as it is'
 
 demo: setup-light data  ## Train, evaluate and picture SegFormer with DySample on DigitScenes
@@ -93,6 +102,14 @@ test-slow: setup  ## The tests that take minutes each
 
 test-onedl:  ## The same, with the onedl-* packages; compared with .venv, where that is set up
 	$(MAKE) test HOSTS=onedl $(if $(wildcard .venv/.mmups),OTHER_PYTHON=$(abspath .venv/bin/python))
+
+# torch for CUDA brings a triton of its own
+test-triton: setup  ## The Triton kernels without a GPU, by triton's interpreter (installs 1 GB)
+	@$(BIN)/python -c 'import triton' 2>/dev/null || $(PIP) install -q -r requirements/triton.txt
+	TRITON_INTERPRET=1 $(BIN)/python -m pytest -n $(JOBS) -m triton tests/ops
+
+test-cuda: setup  ## What needs a GPU; says of each test that it skips, why
+	$(BIN)/python -m pytest -m cuda -rs
 
 lint: setup  ## What pre-commit runs
 	$(BIN)/ruff check .
@@ -167,7 +184,7 @@ $(ENV)/.mmups-env: setup.py $(REQUIREMENTS)
 LOCK     := work_dirs/lock
 MMCVS    := requirements/light.txt requirements/mmdet.txt requirements/mmseg.txt
 FORK     := requirements/onedl.txt
-SHARED   := $(filter-out requirements/constraints%.txt $(MMCVS) $(FORK),$(REQUIREMENTS))
+SHARED   := $(filter-out requirements/constraints%.txt requirements/triton.txt $(MMCVS) $(FORK),$(REQUIREMENTS))
 PIN      := $(LOCK)/bin/uv pip compile -q --universal --python-version 3.10 --no-annotate --no-header \
     --build-constraint requirements/build.txt
 lock: PIP_CONSTRAINT :=

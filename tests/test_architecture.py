@@ -51,7 +51,7 @@ HOSTS = {
 #: Rooms with a closed list of third parties, besides the standard library. Shells of
 #: metrics use mmengine and, to read files, its dependency cv2.
 THIRD_PARTIES = {
-    'mmups/ops': {'torch', 'mmcv'},
+    'mmups/ops': {'torch', 'mmcv', 'triton'},
     'mmups/models/upsamplers': {'torch', 'mmengine', 'mmcv'},
     'mmups/models/layers': {'torch', 'mmengine'},
     'mmups/evaluation': {'torch', 'numpy', 'mmengine', 'cv2'},

@@ -29,8 +29,9 @@ BACKENDS = dict(native=native, mmcv=mmcv, triton=triton, reference=reference)
 #: Tried in this order where no backend is named; then the reference.
 AUTOMATIC = ('native', 'mmcv')
 
-# The innermost of torch.vmap, torch.func.grad and the like; None: there is none.
-_transform = getattr(torch._C._functorch, 'peek_interpreter_stack', lambda: None)
+# Whether torch.vmap, torch.func.grad or the like is at work. The compiler knows this one; what
+# peek_interpreter_stack returns it takes for something even where it is None.
+_transform = getattr(torch._C, '_are_functorch_transforms_active', lambda: False)
 # A compiler calls such a function while it traces, and takes what it returns for constant.
 _constant = getattr(torch.compiler, 'assume_constant_result', lambda function: function)
 
@@ -80,7 +81,7 @@ def current_backend() -> str:
 
 def implementation(operator: str, x: Tensor) -> Callable:
     """The function that computes ``operator`` for tensors such as ``x``."""
-    if not is_recording() and _transform() is None and not _forward_mode():
+    if not is_recording() and not _transform() and not _forward_mode():
         for name in AUTOMATIC if _named == AUTO else (_named, ):
             if BACKENDS[name].serves(operator, x) and missing(name) is None:
                 return getattr(BACKENDS[name], operator)
