@@ -1,0 +1,112 @@
+"""How time grows with the size and the channels of a map."""
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Optional
+
+import torch
+
+from .latency import Effort
+from .memory import free_memory
+from .speed import measure
+from .upsampler_bench import UpsamplerBench
+
+
+@dataclass(frozen=True)
+class Growth:
+    """Points around a bench: a quarter to 4 times its height and width at its channels, an eighth
+    to 4 times its channels at its size. From 256x120x120 that is sizes 30 to 480 and channels 32
+    to 1024.
+
+    Raises:
+        ValueError: The bench's numbers are too small to be divided.
+    """
+    bench: UpsamplerBench
+
+    def __post_init__(self):
+        if self.bench.channels < 8 or min(self.bench.size) < 4:
+            raise ValueError('growth needs 8 channels and a size of 4x4 at least, got '
+                             f'{self.bench.channels} and {self.bench.size}')
+
+    @property
+    def axes(self) -> dict[str, list[UpsamplerBench]]:
+        """Name of an axis -> its points, rising."""
+        here = self.bench
+        return dict(
+            size=[replace(here, size=tuple(int(n * factor) for n in here.size))
+                  for factor in (0.25, 0.5, 1, 2, 4)],
+            channels=[replace(here, channels=int(here.channels * factor))
+                      for factor in (0.125, 0.25, 0.5, 1, 2, 4)])
+
+
+def grow(growth: Growth, preset: str, upsampler: dict, backend: str, memory_format: str,
+         effort: Effort) -> Iterator[dict]:
+    """Measure an upsampler at every point of both axes, from the small to the large.
+
+    A point is passed by where the one before it says that a call would take more time than the
+    budget, or more than half of the free memory: its row has ``refused``.
+
+    Yields:
+        Rows as of :func:`mmups.analysis.measure`, with ``channels``, ``size`` and ``elements`` of
+        the output; a point of both axes comes once.
+    """
+    seen = {}
+    for points in growth.axes.values():
+        before = None
+        for bench in points:
+            if bench not in seen:
+                where = dict(channels=bench.channels, size=list(bench.size),
+                             elements=elements(bench))
+                reason = before and too_large(
+                    *before, where['elements'], effort, free_memory(torch.device(bench.device)))
+                if reason:
+                    rows = [dict(preset=preset, backend=backend, memory_format=memory_format,
+                                 refused=reason)]
+                else:
+                    rows = measure(bench, bench.baseline(memory_format), preset, upsampler,
+                                   [backend], memory_format, effort)
+                seen[bench] = [{**row, **where} for row in rows]
+                yield from seen[bench]
+            if 'refused' not in seen[bench][0]:
+                before = seen[bench], elements(bench)
+
+
+def elements(bench: UpsamplerBench) -> int:
+    """Of the output."""
+    return 4 * bench.batch * bench.channels * math.prod(bench.size)
+
+
+def too_large(rows: Sequence[dict], measured: int, wanted: int, effort: Effort,
+              free: Optional[int]) -> Optional[str]:
+    """Why a point is passed by, as if time and memory grew in proportion; None: it is not.
+
+    Args:
+        rows: Of a smaller point.
+        measured: Its elements.
+        wanted: Elements of the point in question.
+        effort: Its budget is the limit for one call.
+        free: Bytes of memory; None: not known.
+    """
+    factor = wanted / measured
+    seconds = factor * max(row['seconds'] for row in rows)
+    if seconds > effort.budget:
+        return f'a call would take about {seconds:.0f} s, the budget is {effort.budget:.0f} s'
+    needed = factor * max(row['peak_bytes'] for row in rows)
+    if free is not None and needed > free / 2:
+        return f'it would take about {needed / 2**30:.1f} GiB, {free / 2**30:.1f} GiB are free'
+    return None
+
+
+def exponent(sizes: Sequence[float], times: Sequence[float]) -> Optional[float]:
+    """b of the curve a * size**b that fits best in logarithms; None: fewer than two sizes.
+
+    >>> exponent([1, 10, 100], [2, 20, 200])
+    1.0
+    """
+    x, y = [math.log(size) for size in sizes], [math.log(time) for time in times]
+    if len(set(x)) < 2:
+        return None
+    x_mean, y_mean = sum(x) / len(x), sum(y) / len(y)
+    slope = (sum((a - x_mean) * (b - y_mean) for a, b in zip(x, y))
+             / sum((a - x_mean)**2 for a in x))
+    return round(slope, 12)
