@@ -1,19 +1,17 @@
 """What an upsampler costs: parameters, multiply-adds, time, memory, and the papers' tables."""
 from .complexity import Cost, added_cost, count_macs
 from .conditions import file_stem, machine
-from .growth import Growth, exponent, grow
+from .growth import Growth, curves, exponents, grow_all
 from .hotspots import Hotspot, hotspots
 from .latency import Effort, Timing, interleave, quartiles
 from .memory import peak_memory
 from .paper_tables import HOSTS, Host, PaperSite
 from .results import Results, compare
 from .speed import Bench, check_backend, measure, measure_all
-from .speed_tables import comparison, conditions_line, growth_table, memory_table, speed_table
 from .upsampler_bench import MEMORY_FORMATS, Passes, UpsamplerBench, checked_device
 
 __all__ = ['Bench', 'Cost', 'Effort', 'Growth', 'HOSTS', 'Host', 'Hotspot', 'MEMORY_FORMATS',
            'PaperSite', 'Passes', 'Results', 'Timing', 'UpsamplerBench', 'added_cost',
-           'check_backend', 'checked_device', 'compare', 'comparison', 'conditions_line',
-           'count_macs', 'exponent', 'file_stem', 'grow', 'growth_table', 'hotspots', 'interleave',
-           'machine', 'measure', 'measure_all', 'memory_table', 'peak_memory', 'quartiles',
-           'speed_table']
+           'check_backend', 'checked_device', 'compare', 'count_macs', 'curves', 'exponents',
+           'file_stem', 'grow_all', 'hotspots', 'interleave', 'machine', 'measure', 'measure_all',
+           'peak_memory', 'quartiles']

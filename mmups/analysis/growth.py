@@ -1,6 +1,6 @@
 """How time grows with the size and the channels of a map."""
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Optional
 
@@ -8,6 +8,7 @@ import torch
 
 from .latency import Effort
 from .memory import free_memory
+from .results import Results
 from .speed import measure
 from .upsampler_bench import UpsamplerBench
 
@@ -69,6 +70,54 @@ def grow(growth: Growth, preset: str, upsampler: dict, backend: str, memory_form
                 yield from seen[bench]
             if 'refused' not in seen[bench][0]:
                 before = seen[bench], elements(bench)
+
+
+def grow_all(growth: Growth, results: Results, upsamplers: Mapping[str, dict],
+             backends: Sequence[str], memory_formats: Sequence[str], effort: Effort
+             ) -> Iterator[list[dict]]:
+    """Measure the curves that ``results`` do not have yet, and write them one by one.
+
+    Args:
+        growth: The points.
+        results: What is there already.
+        upsamplers: Name -> config.
+        backends: As for :func:`mmups.analysis.measure`.
+        memory_formats: As in :data:`mmups.analysis.MEMORY_FORMATS`.
+        effort: Of each point.
+
+    Yields:
+        The rows of a new curve.
+    """
+    for memory_format in memory_formats:
+        for preset, upsampler in upsamplers.items():
+            for backend in backends:
+                if not results.has(preset=preset, backend=backend, memory_format=memory_format):
+                    rows = list(grow(growth, preset, upsampler, backend, memory_format, effort))
+                    results.add(rows)
+                    yield rows
+
+
+def curves(growth: Growth, rows: Iterable[dict]) -> dict[tuple[str, str], dict[str, list]]:
+    """Measured rows as curves.
+
+    Returns:
+        Pass and axis -> name of a curve -> output elements and seconds of its points.
+    """
+    found = {}
+    for row in rows:
+        for axis, points in growth.axes.items():
+            here = any((row['channels'], tuple(row['size'])) == (bench.channels, bench.size)
+                       for bench in points)
+            if here and 'seconds' in row:
+                name = ', '.join((row['preset'], row['backend'], row['memory_format']))
+                lines = found.setdefault((row['pass'], axis), {})
+                lines.setdefault(name, []).append((row['elements'], row['seconds']))
+    return found
+
+
+def exponents(lines: Mapping[str, Sequence[tuple[float, float]]]) -> dict[str, Optional[float]]:
+    """Name of a curve -> its :func:`exponent`."""
+    return {name: exponent(*zip(*points)) for name, points in lines.items()}
 
 
 def elements(bench: UpsamplerBench) -> int:

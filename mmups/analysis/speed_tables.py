@@ -2,6 +2,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Optional
 
+from .hotspots import Hotspot
 from .results import Results, compare, differences
 
 PASSES = ('forward', 'forward+backward')
@@ -73,17 +74,25 @@ def _tables(results: Results, columns: Sequence[str], cells) -> str:
     return '\n'.join(lines)
 
 
-def growth_table(lines: Mapping[tuple[str, str, str], Mapping[str, Optional[float]]]) -> str:
+def growth_table(exponents: Mapping[tuple[str, str], Mapping[str, Optional[float]]]) -> str:
     """Exponents of time over output elements.
 
     Args:
-        lines: Preset, backend and pass -> axis -> exponent; None: fewer than two points.
+        exponents: Pass and axis -> name of a curve -> exponent; None: fewer than two points.
     """
-    axes = list(dict.fromkeys(axis for exponents in lines.values() for axis in exponents))
+    names = dict.fromkeys(name for lines in exponents.values() for name in lines)
+    columns = [f'{kind}, growing {axis}' for kind, axis in exponents]
     return '\n'.join(_table(
-        ('preset', 'backend', 'pass', *(f'exponent over {axis}' for axis in axes)),
-        ([*name, *('' if exponents.get(axis) is None else f'{exponents[axis]:.2f}'
-                   for axis in axes)] for name, exponents in lines.items())))
+        ('preset, backend, memory format', *columns),
+        ([name, *('' if (found := lines.get(name)) is None else f'{found:.2f}'
+                  for lines in exponents.values())] for name in names)))
+
+
+def hotspot_table(found: Iterable[Hotspot]) -> str:
+    """Operators with their share of the time."""
+    return '\n'.join(_table(('operator', 'share', 'ms', 'calls'), (
+        (spot.name, f'{spot.share:.0%}', f'{1e3 * spot.seconds:.2f}', f'{spot.calls:g}')
+        for spot in found)))
 
 
 def comparison(before: Results, after: Results) -> str:
