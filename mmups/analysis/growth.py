@@ -16,8 +16,8 @@ from .upsampler_bench import UpsamplerBench
 @dataclass(frozen=True)
 class Growth:
     """Points around a bench: a quarter to 4 times its height and width at its channels, an eighth
-    to 4 times its channels at its size. From 256x120x120 that is sizes 30 to 480 and channels 32
-    to 1024.
+    to 4 times its channels, the guide's too, at its size. From 256x120x120 that is sizes 30 to 480
+    and channels 32 to 1024.
 
     Raises:
         ValueError: The bench's numbers are too small to be divided.
@@ -25,9 +25,10 @@ class Growth:
     bench: UpsamplerBench
 
     def __post_init__(self):
-        if self.bench.channels < 8 or min(self.bench.size) < 4:
-            raise ValueError('growth needs 8 channels and a size of 4x4 at least, got '
-                             f'{self.bench.channels} and {self.bench.size}')
+        if min(self.bench.channels, self.bench.guide_channels) < 8 or min(self.bench.size) < 4:
+            raise ValueError('growth needs 8 channels, 8 of the guide and a size of 4x4 at least, '
+                             f'got {self.bench.channels}, {self.bench.guide_channels} and '
+                             f'{"x".join(map(str, self.bench.size))}')
 
     @property
     def axes(self) -> dict[str, list[UpsamplerBench]]:
@@ -36,7 +37,8 @@ class Growth:
         return dict(
             size=[replace(here, size=tuple(int(n * factor) for n in here.size))
                   for factor in (0.25, 0.5, 1, 2, 4)],
-            channels=[replace(here, channels=int(here.channels * factor))
+            channels=[replace(here, channels=int(here.channels * factor),
+                              guide_channels=int(here.guide_channels * factor))
                       for factor in (0.125, 0.25, 0.5, 1, 2, 4)])
 
 

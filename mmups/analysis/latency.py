@@ -90,7 +90,7 @@ def interleave(baseline: Callable[[], object], functions: Mapping[str, Callable[
 def _turn(function: Callable[[], object], seconds: float, clock: Callable[[], float]
           ) -> list[float]:
     times = []
-    while sum(times) < seconds:
+    while not times or sum(times) < seconds:
         start = clock()
         function()
         times.append(clock() - start)

@@ -1,5 +1,6 @@
 """A config's whole model, to be measured with one upsampler after the other in it."""
 import copy
+import logging
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,7 +109,9 @@ class ModelBench:
         scope = cfg.get('default_scope')
         model = revert_sync_batchnorm(MODELS.build(ConfigDict(cfg.model, _scope_=scope)))
         if self._weights is None:
+            logging.disable(logging.INFO)  # mmengine lists every parameter
             model.init_weights()
+            logging.disable(logging.NOTSET)
             self._weights = {key: value.clone() for key, value in model.state_dict().items()}
         model.load_state_dict(self._weights, strict=False)
         return model

@@ -56,8 +56,8 @@ def draw_bars(rows: Sequence[Mapping], title: str, out: Union[str, Path]) -> Pat
         axis.set_xticks(range(len(presets)), presets, rotation=40, ha='right', fontsize=8)
         axis.set_ylabel('time / bilinear')
         axis.set_title(TITLES[kind], fontsize=9)
-    if len(backends) > 1:
-        axis.legend(title='backend', fontsize=7)
+        if len(backends) > 1:
+            axis.legend(title='backend', fontsize=7, loc='upper left', bbox_to_anchor=(1, 1))
     return _saved(figure, out)
 
 
