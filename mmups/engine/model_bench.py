@@ -16,6 +16,7 @@ from torch import nn
 from mmups.analysis import MEMORY_FORMATS, Passes, checked_device
 from mmups.datasets.random_batch import random_batch
 from mmups.models.host_configs import WEIGHTS
+from mmups.models.upsamplers import BaseUpsampler
 from mmups.swap import swap_upsampler
 
 
@@ -80,12 +81,9 @@ class ModelBench:
         Raises:
             ValueError: No site takes it.
         """
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')  # of sites that stay, and of the hosts
-            cfg = swap_upsampler(self.cfg, upsampler)
-            model = self._built(cfg).to(device=self.device,
-                                        memory_format=MEMORY_FORMATS[memory_format])
-        batch = random_batch(cfg, self.shape, self.batch)
+        model = self.model(upsampler).to(device=self.device,
+                                         memory_format=MEMORY_FORMATS[memory_format])
+        batch = random_batch(self.cfg, self.shape, self.batch)
         parameters = [p for p in model.parameters() if p.requires_grad]
 
         @torch.no_grad()
@@ -104,15 +102,26 @@ class ModelBench:
 
         return Passes(forward, training)
 
-    def _built(self, cfg: Config) -> nn.Module:
+    def model(self, upsampler: dict) -> nn.Module:
+        """The config's model with this upsampler.
+
+        Raises:
+            ValueError: No site takes it.
+        """
         torch.manual_seed(0)
-        scope = cfg.get('default_scope')
-        model = revert_sync_batchnorm(MODELS.build(ConfigDict(cfg.model, _scope_=scope)))
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # of sites that stay, and of the hosts
+            cfg = swap_upsampler(self.cfg, upsampler)
+            scope = cfg.get('default_scope')
+            model = revert_sync_batchnorm(MODELS.build(ConfigDict(cfg.model, _scope_=scope)))
         if self._weights is None:
             logging.disable(logging.INFO)  # mmengine lists every parameter
             model.init_weights()
             logging.disable(logging.NOTSET)
-            self._weights = {key: value.clone() for key, value in model.state_dict().items()}
+            own = tuple(f'{name}.' for name, module in model.named_modules()
+                        if isinstance(module, BaseUpsampler))
+            self._weights = {key: value.clone() for key, value in model.state_dict().items()
+                             if not key.startswith(own)}
         model.load_state_dict(self._weights, strict=False)
         return model
 
