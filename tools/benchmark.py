@@ -24,8 +24,8 @@ def parse_args():
     add_bench(speed)
     speed.add_argument('--rounds', type=int, default=7, help='bilinear, A, B, bilinear, A, B, ... '
                        '(default: 7)')
-    speed.add_argument('--budget', type=float, default=10., metavar='SECONDS', help='what takes '
-                       'longer than this in all its rounds gets fewer, 3 at least (default: 10)')
+    speed.add_argument('--budget', type=float, default=5., metavar='SECONDS', help='what takes '
+                       'longer than this in all its rounds gets fewer, 3 at least (default: 5)')
     instead = speed.add_mutually_exclusive_group()
     instead.add_argument('--growth', action='store_true', help='measure at a quarter to 4 times '
                          'the size and an eighth to 4 times the channels, and fit exponents')

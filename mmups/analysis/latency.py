@@ -19,7 +19,7 @@ class Effort:
         ValueError: ``rounds`` is below 1, or ``budget`` not positive.
     """
     rounds: int = 7
-    budget: float = 10.
+    budget: float = 5.
     at_least: int = 3
     turn: float = 0.1
 

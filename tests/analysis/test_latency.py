@@ -56,7 +56,8 @@ def test_what_slows_both_down_does_not_count(machine):
     (0.5, 7), (1.375, 7), (1.5, 6), (2, 5), (3, 3), (60, 3)])
 def test_budget(machine, seconds, rounds):
     """As many rounds as fit into 10 seconds, 3 at least and 7 at most."""
-    timings = measure(machine, machine.takes('base', 1), dict(a=machine.takes('a', seconds)))
+    timings = measure(machine, machine.takes('base', 1), dict(a=machine.takes('a', seconds)),
+                      budget=10)
     assert len(timings['a'].seconds) == rounds
 
 
@@ -89,7 +90,7 @@ def test_quartiles():
 
 
 @pytest.mark.parametrize(('effort', 'message'), [
-    (dict(rounds=0), 'got 0 and 10'), (dict(budget=0), 'got 7 and 0'),
+    (dict(rounds=0), 'got 0 and 5'), (dict(budget=0), 'got 7 and 0'),
     (dict(budget=float('nan')), 'got 7 and nan')])
 def test_refused(effort, message):
     with pytest.raises(ValueError, match=message):

@@ -147,7 +147,7 @@ def test_growth(tmp_path):
 
 
 def test_growth_passes_by_what_is_too_large(monkeypatch):
-    """With calls of a second at 2x1 and in proportion beyond, 10 seconds are enough for 4x2."""
+    """With calls of a second at 2x1 and in proportion beyond, 5 seconds are enough for 4x2."""
     def seconds(bench, base, preset, *rest):
         elements = bench.channels * bench.size[0] * bench.size[1]
         return [{'preset': preset, 'pass': 'forward', 'seconds': elements / 32, 'peak_bytes': 1}]
@@ -155,8 +155,8 @@ def test_growth_passes_by_what_is_too_large(monkeypatch):
     rows = list(grow(GROWTH, 'nearest', PRESETS['nearest'], 'auto', 'contiguous', Effort()))
     refused = {(row['channels'], *row['size']): row.get('refused') for row in rows}
     assert refused[16, 2, 1] is refused[16, 4, 2] is refused[4, 8, 4] is None
-    assert refused[16, 8, 4] == 'a call would take about 16 s, the budget is 10 s'
-    assert refused[64, 8, 4] == 'a call would take about 64 s, the budget is 10 s'
+    assert refused[16, 8, 4] == 'a call would take about 16 s, the budget is 5 s'
+    assert refused[64, 8, 4] == 'a call would take about 64 s, the budget is 5 s'
 
 
 def test_too_large_for_memory():
