@@ -49,7 +49,8 @@ def add_presets(parser, default):
 def add_bench(parser):
     add_presets(parser, 'all')
     parser.add_argument('--backends', nargs='+', metavar='BACKEND', help='auto, reference, native, '
-                        'triton, mmcv (default: auto reference; with --growth and --profile: auto)')
+                        'triton, mmcv (default: auto reference, and mmcv on a GPU where it is '
+                        'installed; with --growth and --profile: auto)')
     parser.add_argument('--config', help='measure the whole model of this config, a path or a name '
                         'as mmseg::FOLDER/NAME.py, instead of upsamplers alone')
     parser.add_argument('--shape', type=int, nargs=2, default=[512, 512], metavar=('H', 'W'),
@@ -102,13 +103,24 @@ def bench_of(args):
                       args.device)
 
 
+def default_backends(kind, device):
+    """With mmcv's kernel where it is installed and computes something on this device."""
+    if kind in ('growth', 'profile'):
+        return ['auto']
+    try:
+        analysis.check_backend('mmcv', device)
+    except ValueError:
+        return ['auto', 'reference']
+    return ['auto', 'reference', 'mmcv']
+
+
 def run_bench(args):
     """Measure, once for each number of threads."""
     import torch
     bench, device = bench_of(args), analysis.checked_device(args.device)
     kind = next((name for name in ('growth', 'profile') if getattr(args, name, False)),
                 args.command)
-    args.backends = args.backends or ['auto', 'reference'][:2 if kind == args.command else 1]
+    args.backends = args.backends or default_backends(kind, device)
     args.presets = {name: PRESETS[name] for name in args.presets or PRESETS}
     for backend in args.backends:
         analysis.check_backend(backend, device)
