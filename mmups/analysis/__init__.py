@@ -1,13 +1,13 @@
 """What an upsampler costs: parameters, multiply-adds, time, memory, and the papers' tables."""
 from .complexity import Cost, added_cost, count_macs
-from .conditions import file_stem, machine
+from .conditions import check_backend, file_stem, machine
 from .growth import Growth, curves, exponents, grow_all
 from .hotspots import Hotspot, hotspots
 from .latency import Effort, Timing, interleave, quartiles
 from .memory import peak_memory
 from .paper_tables import HOSTS, Host, PaperSite
 from .results import Results, compare
-from .speed import Bench, check_backend, measure, measure_all
+from .speed import Bench, measure, measure_all
 from .upsampler_bench import MEMORY_FORMATS, Passes, UpsamplerBench, checked_device
 
 __all__ = ['Bench', 'Cost', 'Effort', 'Growth', 'HOSTS', 'Host', 'Hotspot', 'MEMORY_FORMATS',

@@ -9,7 +9,7 @@ from typing import Optional
 
 import torch
 
-from mmups.ops.backend import AUTOMATIC, missing
+from mmups.ops.backend import AUTO, AUTOMATIC, BACKENDS, use_backend
 from mmups.version import __version__
 
 PACKAGE = Path(__file__).parents[1]
@@ -24,7 +24,7 @@ def machine(device: torch.device, threads: int) -> dict:
     return dict(
         device=device.type, device_name=device_name(device), threads=threads,
         vectors=_vectors() if device.type == 'cpu' else None, mmups=__version__, code=fingerprint(),
-        backends=[name for name in AUTOMATIC if missing(name) is None], torch=torch.__version__,
+        backends=[name for name in AUTOMATIC if _computes(name, device)], torch=torch.__version__,
         mmcv=_version('mmcv') or _version('onedl-mmcv'), python=platform.python_version())
 
 
@@ -38,6 +38,29 @@ def device_name(device: torch.device) -> str:
         text = ''
     found = re.search(r'^model name\s*:\s*(.+)$', text, re.M)
     return found.group(1).strip() if found else platform.processor() or platform.machine()
+
+
+def check_backend(name: str, device: torch.device) -> None:
+    """Refuse a backend that would measure another one's operators under its own name.
+
+    Raises:
+        ValueError: There is no such backend, it is missing, or computes nothing on this device.
+    """
+    with use_backend(name):  # raises for the first two
+        pass
+    if name != AUTO:
+        module, x = BACKENDS[name], torch.empty(0, device=device)
+        if not any(module.serves(operator, x) for operator in vars(module)
+                   if operator in vars(BACKENDS['reference'])):
+            raise ValueError(f'the backend {name!r} computes nothing on {device.type}')
+
+
+def _computes(name: str, device: torch.device) -> bool:
+    try:
+        check_backend(name, device)
+    except ValueError:
+        return False
+    return True
 
 
 def fingerprint() -> str:

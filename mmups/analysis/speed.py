@@ -5,8 +5,6 @@ from typing import Optional, Protocol
 
 import torch
 
-from mmups.ops import backend as ops_backend
-
 from .latency import Effort, Timing, interleave, quartiles
 from .memory import peak_memory
 from .results import Results
@@ -117,19 +115,3 @@ def clock_of(device: torch.device) -> Callable[[], float]:
         torch.cuda.synchronize(device)
         return time.perf_counter()
     return clock
-
-
-def check_backend(name: str, device: torch.device) -> None:
-    """Refuse a backend that would measure another one's operators under its own name.
-
-    Raises:
-        ValueError: There is no such backend, it is missing, or computes nothing on this device.
-    """
-    with ops_backend.use_backend(name):  # raises for the first two
-        pass
-    if name != ops_backend.AUTO:
-        x = torch.empty(0, device=device)
-        operators = [operator for operator in vars(ops_backend.reference)
-                     if operator in vars(ops_backend.BACKENDS[name])]
-        if not any(ops_backend.BACKENDS[name].serves(operator, x) for operator in operators):
-            raise ValueError(f'the backend {name!r} computes nothing on {device.type}')
