@@ -25,7 +25,7 @@ ARROWS = {
     'mmups/panoptic_png.py': set(),
     'mmups/child_config.py': {'config_values'},
     'mmups/config_values.py': set(),
-    'mmups/analysis': {'upsamplers', 'ops', 'models'},
+    'mmups/analysis': {'upsamplers', 'ops', 'models', 'version'},
     'mmups/visualization': {'upsamplers', 'ops', 'models'},
     'mmups/datasets': {'panoptic_png'},
     'mmups/engine': MODELS | TOOLBOX | {'ops', 'swap', 'version', 'preset_files'},

@@ -34,7 +34,12 @@ TRAININGS = [line for line in COMMANDS if line not in FORMS
              and ('tools/train.py' in line or '--train' in line)]
 SWEEPS = [line for line in COMMANDS if 'sweep/sweep.py' in line]
 COUNTS = [line for line in COMMANDS if 'benchmark.py complexity' in line]  # of all presets
-OTHERS = [line for line in COMMANDS if line not in FORMS + TRAININGS + SWEEPS + COUNTS]
+MEASURES = [line for line in COMMANDS if re.search('benchmark.py (speed|memory)', line)]
+#: Behind a measurement, so that it takes seconds.
+TINY = ['--presets', 'dysample', '--channels', '32', '--guide-channels', '32', '--size', '4', '4',
+        '--shape', '64', '64']
+OTHERS = [line for line in COMMANDS
+          if line not in FORMS + TRAININGS + SWEEPS + COUNTS + MEASURES]
 
 
 @pytest.fixture
@@ -52,7 +57,8 @@ def run(scenes, tmp_path):
 
 
 def test_commands_are_found():
-    assert len(OTHERS) >= 7 and len(TRAININGS) >= 7 and len(SWEEPS) >= 2 and COUNTS and FORMS
+    assert len(OTHERS) >= 7 and len(TRAININGS) >= 7 and len(SWEEPS) >= 2
+    assert COUNTS and FORMS and len(MEASURES) >= 6
 
 
 @pytest.mark.parametrize('line', [
@@ -61,6 +67,13 @@ def test_runs(line, run):
     done = run(line)
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout
+
+
+@pytest.mark.parametrize('line', MEASURES)
+def test_measures(line, run):
+    done = run(line, *TINY, *(['--rounds', '1'] if ' speed' in line else []))
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert re.search('^(\\| |### )dysample', done.stdout, re.M)
 
 
 @pytest.mark.parametrize('line', TRAININGS)

@@ -19,8 +19,9 @@ from mmengine.config import Config, ConfigDict
 from mmengine.logging import MessageHub
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS as ROOT
-from torch import Tensor, nn
+from torch import nn
 
+from mmups.datasets.random_batch import random_batch
 from mmups.models.upsamplers import BaseUpsampler
 from mmups.swap import list_sites, swap_upsampler
 
@@ -222,43 +223,6 @@ def _learn(model: nn.Module, batch: dict) -> None:
 
 def make_batch(cfg: Config) -> dict:
     """Two small random images with every kind of label."""
-    torch.manual_seed(0)
-    classes = min(_values(cfg.model, 'num_classes'), default=2)
-    if cfg.default_scope == 'mmseg':
-        from mmengine.structures import PixelData
-        from mmseg.structures import SegDataSample
-        # LRASPPHead pools windows of 49 pixels at stride 8.
-        shape = (SIDE, SIDE) if 'LRASPP' not in str(cfg.model.decode_head) else (448, 448)
-
-        def labels(count) -> Tensor:
-            return torch.randint(0, count, (1, *shape))
-        samples = [SegDataSample(
-            metainfo=dict(ori_shape=shape, img_shape=shape, pad_shape=shape),
-            gt_sem_seg=PixelData(data=labels(max(classes, 2))),
-            gt_edge_map=PixelData(data=labels(2)),
-            gt_depth_map=PixelData(data=torch.rand(1, *shape) + 1)) for _ in range(2)]
-        return dict(inputs=list(torch.randint(0, 256, (2, 3, *shape), dtype=torch.uint8)),
-                    data_samples=samples)
-    from mmdet.testing import demo_mm_inputs, demo_track_inputs
-    masks = 'mask' in str({**cfg.model, 'data_preprocessor': None})  # not every head bears them
-    # mmdet draws labels from 1 on, and semantic maps of one byte.
-    options = dict(image_shapes=(3, SIDE, SIDE), num_classes=min(max(classes, 2), 255),
-                   with_mask=masks, with_semantic=True)
-    if 'Track' in str(cfg.model.get('data_preprocessor', {}).get('type')):
-        return demo_track_inputs(1, num_frames=2, key_frames_inds=[0], num_items=None, **options)
-    batch = demo_mm_inputs(2, num_items=[2, 2], **options)
-    for sample in batch['data_samples']:
-        sample.gt_instances.labels %= classes
-    return batch
-
-
-def _values(node: Any, key: str) -> Iterator[int]:
-    """Every positive integer under this key."""
-    if isinstance(node, dict):
-        if isinstance(node.get(key), int) and node[key] > 0:
-            yield node[key]
-        for value in node.values():
-            yield from _values(value, key)
-    elif isinstance(node, (list, tuple)):
-        for value in node:
-            yield from _values(value, key)
+    # LRASPPHead pools windows of 49 pixels at stride 8.
+    lraspp = cfg.default_scope == 'mmseg' and 'LRASPP' in str(cfg.model.decode_head)
+    return random_batch(cfg, (448, 448) if lraspp else (SIDE, SIDE))
