@@ -15,7 +15,7 @@ TOOLBOX = {'evaluation', 'analysis', 'visualization', 'datasets'}
 
 #: Room -> rooms that it may import, besides itself and mmups.registry (the first match counts).
 ARROWS = {
-    'mmups/ops': set(),
+    'mmups/ops': {'_C'},  # registers torch.ops.mmups, through which alone it is used
     'mmups/models/upsamplers': {'ops'},
     'mmups/models/layers': {'upsamplers', 'ops'},
     'mmups/models/det': {'layers', 'upsamplers', 'ops', 'hosts'},
@@ -179,11 +179,12 @@ def names_in(node):
 @pytest.mark.parametrize('path', SOURCES, ids=relative)
 def test_no_print_no_cuda_and_nobody_asks_which_upsampler(path):
     known = {name.casefold() for name in CLASSES}
+    may_print = path.name == '__main__.py'  # python -m
     for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
         where = f'{relative(path)}:{getattr(node, "lineno", "")}'
         if isinstance(node, ast.Call):
             name = getattr(node.func, 'id', getattr(node.func, 'attr', None))
-            assert not (isinstance(node.func, ast.Name) and name == 'print'), where
+            assert may_print or not (isinstance(node.func, ast.Name) and name == 'print'), where
             assert not (isinstance(node.func, ast.Attribute) and name == 'cuda'), where
             if name in ('isinstance', 'issubclass') and len(node.args) == 2:
                 assert not names_in(node.args[1]) & CLASSES, where

@@ -25,6 +25,5 @@ def test_example(documented):
     report = []
     result = doctest.DocTestRunner(verbose=False).run(example, out=report.append)
     assert not result.failed, ''.join(report)
-    if inspect.isclass(documented):
-        assert issubclass(documented, BaseUpsampler)
+    if inspect.isclass(documented) and issubclass(documented, BaseUpsampler):
         assert 'torch.Size(' in ''.join(e.want for e in example.examples)

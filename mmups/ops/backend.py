@@ -75,7 +75,12 @@ class use_backend:
 
 
 def current_backend() -> str:
-    """The backend that :class:`use_backend` named, or 'auto'."""
+    """The backend that :class:`use_backend` named, or 'auto'.
+
+    >>> with use_backend('auto'):
+    ...     current_backend()
+    'auto'
+    """
     return _named
 
 
