@@ -22,6 +22,7 @@ WHEELS  ?=
 ENV     ?=
 
 REQUIREMENTS := $(wildcard requirements/*.txt)
+SOURCES := setup.py $(wildcard mmups/csrc/*)
 # As a URL, since pip splits its variables at spaces.
 SPACE   := $(subst ,, )
 url      = file://$(subst $(SPACE),%20,$(1))
@@ -148,8 +149,8 @@ $(VENV)/.torch: $(VENV)/.python
 	$(INSTALL) $(TORCH)
 	@touch $@
 
-$(VENV)/.light: $(VENV)/.torch setup.py $(REQUIREMENTS)
-	@echo '== Installing mmcv-lite, mmengine, mmsegmentation and mmups: less than 1 minute'
+$(VENV)/.light: $(VENV)/.torch $(SOURCES) $(REQUIREMENTS)
+	@echo '== Installing mmcv-lite, mmengine, mmsegmentation and mmups: 1 to 2 minutes, with its operators where there is a compiler'
 	$(INSTALL) -r requirements/light.txt -e '.[demo]'
 	@touch $@
 
@@ -167,13 +168,13 @@ $(VENV)/.mmcv: $(VENV)/.compiler $(VENV)/.torch
 mmcv-dry-run: $(VENV)/.torch
 	$(INSTALL_MMCV) --dry-run
 
-$(VENV)/.mmups: $(VENV)/.mmcv setup.py $(REQUIREMENTS)
-	@echo '== Installing mmengine, mmdet, mmsegmentation and mmups: about 1 minute'
+$(VENV)/.mmups: $(VENV)/.mmcv $(SOURCES) $(REQUIREMENTS)
+	@echo '== Installing mmengine, mmdet, mmsegmentation and mmups with its operators: about 2 minutes'
 	$(INSTALL) $(PACKAGES)
 	$(INSTALL) --no-deps $(OPENMIM)  # one of its dependencies pins an old setuptools
 	@touch $@
 
-$(ENV)/.mmups-env: setup.py $(REQUIREMENTS)
+$(ENV)/.mmups-env: $(SOURCES) $(REQUIREMENTS)
 	@$(BIN)/python -c 'import torch, mmcv.ops, mmengine, mmdet, mmseg' || \
 	    { echo 'ENV=$(ENV) must hold torch, mmcv (with ops), mmengine, mmdet and mmsegmentation; leave ENV out to have $(VENV) made' >&2; exit 1; }
 	@echo '== Installing mmups, its demo and its test needs into $(ENV)'

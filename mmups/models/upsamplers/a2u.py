@@ -81,9 +81,9 @@ class _KernelGenerator(nn.Module):
                             for out, kernel in zip(outs, kernels)]
             return outs
         # One depthwise convolution over the channels of all samples, which is fast on rows of
-        # channels (channels_last).
+        # channels: channels_last, in words that torch.vmap knows.
         rows = guide.reshape(1, n * c, fine_h, fine_w)
-        rows = rows.contiguous(memory_format=torch.channels_last)
+        rows = rows.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
         return [F.conv2d(rows, kernel.repeat_interleave(c, dim=0), stride=2, padding=2,
                          groups=n * c).reshape(n, c, h, w) for kernel in kernels]
 
