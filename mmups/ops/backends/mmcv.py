@@ -29,11 +29,13 @@ def reassemble(x: Tensor, kernels: Tensor, kernel_size: int, groups: int,
 @cache
 def _carafe() -> Union[Callable, str]:
     """mmcv's operator, or what keeps it from being used."""
-    way_out = 'install mmcv with its operators, e.g. mmcv==2.1.0 from source'
+    way_out = 'install mmcv with its operators for CUDA, e.g. mmcv==2.1.0 from source'
     try:
         if find_spec('mmcv._ext') is None:
             return f'mmcv is installed without its compiled operators; {way_out}'
-        from mmcv.ops import carafe
+        from mmcv.ops import carafe, get_compiling_cuda_version
+        if get_compiling_cuda_version() == 'not available':
+            return f"mmcv's operators were built without CUDA; {way_out}"
     except Exception as error:  # whatever a broken mmcv raises; PyTorch computes the same
         return f'importing mmcv.ops raises {type(error).__name__}: {error}; {way_out}'
     return carafe
