@@ -59,7 +59,9 @@ class _KernelGenerator(nn.Module):
         self.bconv_V = nn.Sequential(_CellPool(), nn.Conv2d(channels, 1, 1))
 
     def forward(self, guide: Tensor) -> Tensor:
-        a, b = self._encode(guide, self.bconv_U(guide), self.bconv_V(guide))
+        pool, to_kernel = self.bconv_U
+        cells = pool(guide)  # bconv_V has the same pooling
+        a, b = self._encode(guide, to_kernel(cells), self.bconv_V[1](cells))
         dtype = torch.promote_types(guide.dtype, torch.float32)
         affinity = (self.bnu(a).to(dtype) * self.bnv(b).to(dtype)).sum(dim=1, keepdim=True)
         affinity = affinity / guide.shape[1]**0.5  # (N, 1, h, w)
