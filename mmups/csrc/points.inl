@@ -147,12 +147,8 @@ inline void write_tile(const A* tile, T* out, const Output& strides, int64_t col
     return;
   }
   for (int64_t q = 0; q < channels; ++q)
-    if (strides.w == 1 && columns == tile_columns)
-      for (int64_t t = 0; t < tile_columns; ++t)
-        put(out + q * strides.c + t, tile[t * channels + q]);
-    else
-      for (int64_t t = 0; t < columns; ++t)
-        put(out + q * strides.c + t * strides.w, tile[t * channels + q]);
+    for (int64_t t = 0; t < columns; ++t)
+      put(out + q * strides.c + t * strides.w, tile[t * channels + q]);
 }
 template <class A>
 inline void read_tile(const A* plane, int64_t plane_size, int64_t columns, int64_t channels,
@@ -163,7 +159,7 @@ inline void read_tile(const A* plane, int64_t plane_size, int64_t columns, int64
 
 template <class A>
 inline int64_t points_scratch(const Sizes& z) {
-  return 2 * tile_columns * z.c;
+  return tile_columns * z.c;
 }
 
 // Offsets of sample_dynamic, (N, 2, G, s, s, h, w), as the point of a fine pixel.
@@ -186,17 +182,18 @@ inline void sample_to(const A* rows, const A* offset, T* out, const Output& stri
     const int64_t image = unit / height, row = unit % height;
     const A* map = rows + image * plane * z.c;
     T* to = out + image * strides.n + row * strides.h;
-    for (int64_t column = 0; column < width; column += tile_columns) {
-      const int64_t columns = least(tile_columns, width - column);
-      for (int64_t g = 0; g < z.groups; ++g)
+    for (int64_t column = 0; column < width; column += tile_columns)
+      for (int64_t g = 0; g < z.groups; ++g) {
+        const int64_t columns = least(tile_columns, width - column);
         for (int64_t t = 0; t < columns; ++t) {
           int64_t place[2];
           const auto point =
               dynamic_point(offset + image * offsets, g, row, column + t, z, place);
-          blend(map + g * depth, z.c, point, A(1), depth, scratch + t * z.c + g * depth, false);
+          blend(map + g * depth, z.c, point, A(1), depth, scratch + t * depth, false);
         }
-      write_tile(scratch, to + column * strides.w, strides, columns, z.c);
-    }
+        write_tile(scratch, to + g * depth * strides.c + column * strides.w, strides, columns,
+                   depth);
+      }
   }
 }
 

@@ -92,7 +92,7 @@ template <class A>
 inline int64_t reassemble_scratch(const Sizes& z) {
   constexpr int64_t V = Lanes<A>::count;
   const int64_t phases = z.scale * z.scale, taps = z.kernel * z.kernel;
-  return phases * taps * V + 3 * (z.kernel * (V + z.kernel) + phases * V);
+  return (z.w + V - 1) / V * phases * taps * V + 3 * (z.kernel * (V + z.kernel) + phases * V);
 }
 
 template <class A, class T>
@@ -100,34 +100,37 @@ inline void reassemble_to(const A* x, const A* weights, T* out, const Output& st
                           const Sizes& z, int64_t begin, int64_t end, A* scratch) {
   constexpr int V = Lanes<A>::count;
   const int64_t s = z.scale, phases = s * s, taps = z.kernel * z.kernel, depth = z.c / z.groups;
-  A* strip_weights = scratch;
-  A* border = strip_weights + taps * phases * V;
+  const int64_t strip_size = taps * phases * V;
+  A* row_weights = scratch;  // strip by strip
+  A* border = row_weights + (z.w + V - 1) / V * strip_size;
   A* tile = border + 3 * z.kernel * (V + z.kernel);
   for (int64_t unit = begin; unit < end; ++unit) {
     const int64_t image = unit / z.h, i = unit % z.h;
     const TapRows rows = tap_rows(i, z);
-    for (int64_t g = 0; g < z.groups; ++g)
-      for (int64_t j = 0; j < z.w; j += V) {
-        const int64_t columns = least(V, z.w - j);
-        const A* w = weights + ((image * z.groups + g) * taps * phases * z.h + i) * z.w;
-        for (int64_t t = 0; t < taps * phases; ++t)
-          copy_columns(strip_weights + t * V, w + t * z.h * z.w, j, V, z.w);
-        for (int64_t q = g * depth; q < (g + 1) * depth;) {
-          const int64_t count = (g + 1) * depth - q >= 3 ? 3 : 1;
-          const auto strip = strip_of(x + (image * z.c + q) * z.h * z.w, count, i, j, rows, z,
-                                      border);
+    for (int64_t g = 0; g < z.groups; ++g) {
+      const A* w = weights + ((image * z.groups + g) * taps * phases * z.h + i) * z.w;
+      for (int64_t t = 0; t < taps * phases; ++t)
+        for (int64_t j = 0; j < z.w; j += V)
+          copy_columns(row_weights + j / V * strip_size + t * V, w + t * z.h * z.w, j, V, z.w);
+      // Whole rows of a few channels: memory is read and written in its order.
+      for (int64_t q = g * depth; q < (g + 1) * depth;) {
+        const int64_t count = (g + 1) * depth - q >= 3 ? 3 : 1;
+        const A* from = x + (image * z.c + q) * z.h * z.w;
+        T* to = out + image * strides.n + q * strides.c + i * s * strides.h;
+        for (int64_t j = 0; j < z.w; j += V) {
+          const auto strip = strip_of(from, count, i, j, rows, z, border);
+          const A* strip_weights = row_weights + j / V * strip_size;
           if (count == 3)
             weigh_phases<A, 3>(strip, rows, z.kernel, strip_weights, phases, tile);
           else
             weigh_phases<A, 1>(strip, rows, z.kernel, strip_weights, phases, tile);
           for (int64_t k = 0; k < count; ++k)
-            spread(tile + k * phases * V,
-                   out + image * strides.n + (q + k) * strides.c + i * s * strides.h +
-                       j * s * strides.w,
-                   strides, columns, s);
-          q += count;
+            spread(tile + k * phases * V, to + k * strides.c + j * s * strides.w, strides,
+                   least(V, z.w - j), s);
         }
+        q += count;
       }
+    }
   }
 }
 
