@@ -1,7 +1,7 @@
 """``python -m mmups.ops``: which backends compute the operators here, and why the others do not."""
 import torch
 
-from .backend import AUTO, BACKENDS, current_backend, missing
+from .backend import AUTO, AUTOMATIC, BACKENDS, current_backend, missing
 from .backends import native
 
 
@@ -14,10 +14,11 @@ def main() -> None:
             state = f'yes, vector code: {native.instruction_set()}'
         else:
             state = 'yes' if reason is None else f'no: {reason}'
-        print(f'{name:10} {state}')
+        print(f'{name:13} {state}')
     chosen = current_backend()
-    print(f'in force:  {chosen}' + (' (native on a CPU, mmcv for CARAFE on CUDA, where there; '
-                                    'then reference)' if chosen == AUTO else ''))
+    print(f'in force:     {current_backend()}')
+    if current_backend() == AUTO:
+        print(f'              the first that has the operator: {", ".join(AUTOMATIC)}, reference')
 
 
 if __name__ == '__main__':

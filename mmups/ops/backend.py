@@ -3,13 +3,14 @@
 An operator is a public function of :mod:`mmups.ops`. A backend is a module of
 :mod:`mmups.ops.backends` with functions of the same names and arguments:
 
-=========== ======================================================================================
-reference   PyTorch's own operators, everywhere; what the others are held to
-native      compiled for CPUs (``mmups/csrc``), where mmups was installed beside torch and a
-            compiler
-mmcv        mmcv's CUDA kernel of CARAFE
-triton      kernels for CUDA, by name only
-=========== ======================================================================================
+============= ====================================================================================
+reference     PyTorch's own operators, everywhere; what the others are held to
+native        compiled for CPUs (``mmups/csrc``), where mmups was installed beside torch and
+              a compiler
+embedding_bag reassembly in inference on a CPU without ``native``, in PyTorch's operators
+mmcv          mmcv's CUDA kernel of CARAFE
+triton        kernels for CUDA, by name only
+============= ====================================================================================
 
 Whichever runs, the numbers are the same to rounding. A backend is passed by where it has no such
 operator, or none for a tensor's device or dtype, and where PyTorch looks into the computation: a
@@ -21,13 +22,14 @@ from typing import Callable, Optional
 import torch
 from torch import Tensor
 
-from .backends import mmcv, native, reference, triton
+from .backends import embedding_bag, mmcv, native, reference, triton
 from .fit import is_recording
 
 AUTO = 'auto'
-BACKENDS = dict(native=native, mmcv=mmcv, triton=triton, reference=reference)
+BACKENDS = dict(native=native, mmcv=mmcv, triton=triton, embedding_bag=embedding_bag,
+                reference=reference)
 #: Tried in this order where no backend is named; then the reference.
-AUTOMATIC = ('native', 'mmcv')
+AUTOMATIC = ('native', 'mmcv', 'embedding_bag')
 
 # Whether torch.vmap, torch.func.grad or the like is at work. The compiler knows this one; what
 # peek_interpreter_stack returns it takes for something even where it is None.
@@ -52,7 +54,7 @@ class use_backend:
     the named backend has no operator for a tensor, the reference computes it.
 
     Args:
-        name: 'native', 'mmcv', 'triton' or 'reference'; 'auto': the fastest, by device and dtype.
+        name: A backend of the table above; 'auto': the fastest, by device and dtype.
 
     Raises:
         ValueError: No such backend, or it is missing here; the message says what to install.

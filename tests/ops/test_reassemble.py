@@ -24,6 +24,29 @@ def test_equals_naive_loop(kernel_size, groups, scale):
         torch.testing.assert_close(got, want, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize('kernel_size, groups, scale', [
+    (3, 1, 2), (5, 2, 2), (1, 1, 2), (3, 4, 3), (5, 1, 1), (3, 2, 4)])
+@pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
+def test_bags_equal_naive_loop(kernel_size, groups, scale, dtype, monkeypatch):
+    """Where no gradient is wanted, and nowhere else."""
+    x = torch.randn(2, 4, 2, 3, dtype=torch.float64)
+    kernels = torch.randn(2, groups * (kernel_size * scale)**2, 2, 3, dtype=torch.float64)
+    args = kernel_size, groups, scale
+    expected = ops_oracles.reassemble(x, kernels, *args)
+    calls = []
+    bag = torch.nn.functional.embedding_bag
+    monkeypatch.setattr(torch.nn.functional, 'embedding_bag',
+                        lambda *args, **options: calls.append(1) or bag(*args, **options))
+    with use_backend('embedding_bag'):
+        reassemble(x, kernels, *args)
+        assert not calls
+        with torch.no_grad():
+            out = reassemble(x.to(dtype), kernels.to(dtype), *args)
+            assert calls and out.is_contiguous()
+            assert reassemble(x[:0], kernels[:0], *args).shape == (0, 4, 2 * scale, 3 * scale)
+    torch.testing.assert_close(out, expected.to(dtype))
+
+
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
 @pytest.mark.parametrize('groups', [1, 4])
