@@ -15,7 +15,6 @@ def main() -> None:
         else:
             state = 'yes' if reason is None else f'no: {reason}'
         print(f'{name:13} {state}')
-    chosen = current_backend()
     print(f'in force:     {current_backend()}')
     if current_backend() == AUTO:
         print(f'              the first that has the operator: {", ".join(AUTOMATIC)}, reference')
