@@ -262,7 +262,7 @@ class TestChoice:
             assert backends.implementation('reassemble', tensor) is reference.reassemble
 
     def test_unknown(self):
-        with pytest.raises(ValueError, match="'cuda': one of auto, native, mmcv, triton, embedding"):
+        with pytest.raises(ValueError, match="'cuda': one of auto, native, mmcv, triton"):
             ops.use_backend('cuda')
 
     def test_missing_says_what_to_install(self, monkeypatch, backend):
