@@ -1,4 +1,5 @@
 """Two processes, joined by gloo where there is no GPU, give what one process gives."""
+import json
 import os
 import re
 import socket
@@ -96,6 +97,38 @@ def test_training(scenes, tool, tmp_path):
     resumed = shell('dist_train.sh', CONFIG, 2, '--resume', '--work-dir', tmp_path, *options,
                     'train_cfg.max_iters=3', cwd=scenes)
     assert f'Load checkpoint from {path}' in resumed.stdout
+
+
+@pytest.mark.slow
+def test_sharded_training(scenes, tool, tmp_path):
+    """FSDP through FlexibleRunner has the losses, the norms of gradients (which are clipped) and
+    the checkpoints of plain training, and goes on from where it was stopped."""
+    options = [*QUICK, 'train_cfg.max_iters=4', 'train_cfg.val_interval=4',
+               'param_scheduler.total_steps=4', 'default_hooks.checkpoint.interval=2',
+               'default_hooks.logger.interval=1', 'train_dataloader.batch_size=2',
+               'model.decode_head.dropout_ratio=0', 'model.backbone.drop_path_rate=0']
+    sharded = ['runner_type=FlexibleRunner', 'strategy.type=mmups.FSDPStrategy',
+               'model.decode_head.norm_cfg.type=SyncBN']
+    rows, states = {}, {}
+    for name, more in (('plain', options), ('sharded', [*options, *sharded]),
+                       ('resumed', [*options, *sharded])):
+        start = ['--resume', tmp_path / 'sharded/iter_2.pth'] if name == 'resumed' else []
+        shell('dist_train.sh', CONFIG, 2, '--seed', 1, '--work-dir', tmp_path / name, *start, *more,
+              cwd=scenes)
+        scalars, = (tmp_path / name).glob('*/vis_data/scalars.json')
+        rows[name] = [(row['lr'], row['loss'], row['grad_norm'])
+                      for row in map(json.loads, scalars.read_text().splitlines())
+                      if 'loss' in row]
+        states[name] = torch.load(tmp_path / name / 'iter_4.pth', weights_only=True)
+    assert len(rows['plain']) == 4 and all(norm > 1 for *_, norm in rows['plain'])
+    for row, expected in zip(rows['sharded'] + rows['resumed'], rows['plain'] + rows['plain'][2:]):
+        assert row == pytest.approx(expected, rel=2e-3)
+    for name in ('sharded', 'resumed'):
+        assert states[name]['state_dict'].keys() == states['plain']['state_dict'].keys()
+    torch.testing.assert_close(states['resumed']['state_dict'], states['sharded']['state_dict'])
+    done = tool('test.py', CONFIG, tmp_path / 'sharded/iter_4.pth', '--work-dir', tmp_path, *QUICK,
+                cwd=scenes)
+    assert 'mIoU' in done.stdout
 
 
 @pytest.mark.slow
