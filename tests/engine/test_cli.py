@@ -46,7 +46,7 @@ def written(tmp_path):
     return write
 
 
-FLEXIBLE = "runner_type = 'FlexibleRunner'\n"
+FLEXIBLE = "runner_type = 'FlexibleRunner'\nenv_cfg = dict()\n"
 
 
 def test_flexible_runner_has_its_model(written):
