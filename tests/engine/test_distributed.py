@@ -100,6 +100,13 @@ def test_training(scenes, tool, tmp_path):
 
 
 @pytest.mark.slow
+def test_one_process(scenes, tmp_path):
+    shell('dist_train.sh', CONFIG, 1, '--work-dir', tmp_path, *QUICK, 'train_cfg.max_iters=2',
+          'train_cfg.val_interval=2', 'train_dataloader.batch_size=2', cwd=scenes)
+    assert (tmp_path / 'iter_2.pth').exists()
+
+
+@pytest.mark.slow
 def test_sharded_training(scenes, tool, tmp_path):
     """FSDP through FlexibleRunner has the losses, the norms of gradients (which are clipped) and
     the checkpoints of plain training, and goes on from where it was stopped."""
@@ -160,3 +167,23 @@ def test_usage(script, words, tmp_path):
     for count in range(len(words.split())):
         done = shell(script, *'abc'[:count], cwd=tmp_path, check=False)
         assert done.returncode == 2 and done.stderr == helped.stdout
+
+
+@pytest.mark.parametrize(('script', 'words', 'command'), [
+    ('slurm_train.sh', ['a config.py', 'w'], ['train.py', 'a config.py', '--work-dir', 'w']),
+    ('slurm_test.sh', ['a config.py', 'c.pth'], ['test.py', 'a config.py', 'c.pth'])])
+def test_slurm(script, words, command, tmp_path, monkeypatch):
+    """What srun gets, from the variables and the words, each still one word."""
+    srun = tmp_path / 'srun'
+    srun.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    srun.chmod(0o755)
+    monkeypatch.setenv('PATH', f'{tmp_path}{os.pathsep}{os.environ["PATH"]}')
+    for name, value in dict(GPUS=16, GPUS_PER_NODE=4, SRUN_ARGS='--quiet --exclusive').items():
+        monkeypatch.setenv(name, str(value))
+    got = shell(script, 'part', 'job', *words, '--seed', 1, cwd=tmp_path).stdout.splitlines()
+    start = got.index('python')
+    assert {'--job-name=job', '--gres=gpu:4', '--ntasks=16', '--ntasks-per-node=4', '--quiet',
+            '--exclusive'} < set(got[:start]) and got[:2] == ['-p', 'part']
+    ours = got[start + 1:]
+    assert ours[0] == '-u' and ours[1] == str(ROOT / 'tools' / command[0])
+    assert ours[2:] == [*command[1:], '--launcher', 'slurm', '--seed', '1']
