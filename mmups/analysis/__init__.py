@@ -7,7 +7,8 @@ from .latency import Effort, Timing, interleave, quartiles
 from .memory import peak_memory
 from .paper_tables import HOSTS, Host, PaperSite
 from .results import Results, compare
-from .roofline import H100, Maps, predict
+from .roofline import H100, predict
+from .roofline_steps import Maps
 from .speed import Bench, measure, measure_all
 from .upsampler_bench import MEMORY_FORMATS, Passes, UpsamplerBench, checked_device
 

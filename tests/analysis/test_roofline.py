@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from mmups import ops, presets
-from mmups.analysis import H100, count_macs, predict, roofline
-from mmups.analysis.roofline import GPU, Maps, Step, steps
+from mmups.analysis import H100, Maps, count_macs, predict, roofline, roofline_steps
+from mmups.analysis.roofline import steps
+from mmups.analysis.roofline_steps import GPU, Step
 from mmups.models import build_upsampler, registered_upsamplers
 
 ROOT = Path(__file__).parents[2]
@@ -57,18 +58,18 @@ def maps_of(*shape):
 
 
 @pytest.mark.parametrize(('step', 'operator', 'tensors', 'rest', 'per_output'), [
-    (roofline.sample_dynamic, ops.sample_dynamic,
+    (roofline_steps.sample_dynamic, ops.sample_dynamic,
      (maps_of(C, H, W), maps_of(2 * G * 4, H, W)), dict(groups=G), 4),
-    (roofline.reassemble, ops.reassemble,
+    (roofline_steps.reassemble, ops.reassemble,
      (maps_of(C, H, W), maps_of(G * K * K * 4, H, W)), dict(kernel_size=K, groups=G), K * K),
-    (roofline.query_key, ops.query_key,
+    (roofline_steps.query_key, ops.query_key,
      (maps_of(D, 2 * H, 2 * W), maps_of(D, H, W)), dict(kernel_size=K), D),
-    (roofline.deform_query_key, ops.deform_query_key,
+    (roofline_steps.deform_query_key, ops.deform_query_key,
      (maps_of(D, 2 * H, 2 * W), maps_of(D, H, W), maps_of(2 * G * P, 2 * H, 2 * W)),
      dict(groups=G), 5 * D // G),
-    (roofline.deform_attend, ops.deform_attend,
+    (roofline_steps.deform_attend, ops.deform_attend,
      (maps_of(G, P, 2 * H, 2 * W), maps_of(C, H, W), maps_of(2 * G * P, 2 * H, 2 * W)), {}, 5 * P),
-    (roofline.depthwise_transposed, ops.depthwise_transposed,
+    (roofline_steps.depthwise_transposed, ops.depthwise_transposed,
      (maps_of(C, H, W), torch.zeros(C, 1, K, K), torch.zeros(C)), {}, K * K / 4),
 ], ids=lambda value: getattr(value, '__name__', ''))
 def test_bytes_and_multiply_adds_of_operators(step, operator, tensors, rest, per_output):
@@ -84,11 +85,11 @@ def test_bytes_and_multiply_adds_of_operators(step, operator, tensors, rest, per
 def test_convolutions():
     """Strided, in groups, transposed; by hand."""
     maps = Maps(1, 8, 3, 5)
-    strided = roofline.convolution(maps, torch.zeros(6, 8, 4, 4), inputs=60, outputs=15)
+    strided = roofline_steps.convolution(maps, torch.zeros(6, 8, 4, 4), inputs=60, outputs=15)
     assert (strided.macs, strided.bytes) == (15 * 6 * 8 * 16, 4 * (60 * 8 + 15 * 6 + 6 * 8 * 16))
-    grouped = roofline.convolution(maps, torch.zeros(8, 2, 3, 3), 15, 15, groups=4)
+    grouped = roofline_steps.convolution(maps, torch.zeros(8, 2, 3, 3), 15, 15, groups=4)
     assert (grouped.macs, grouped.bytes) == (15 * 8 * 2 * 9, 4 * (15 * 8 * 2 + 8 * 2 * 9))
-    transposed = roofline.convolution(maps, torch.zeros(8, 8, 3, 3), inputs=15, outputs=60)
+    transposed = roofline_steps.convolution(maps, torch.zeros(8, 8, 3, 3), inputs=15, outputs=60)
     assert transposed.macs == 15 * 8 * 8 * 9
     assert strided.dense and transposed.dense and not grouped.dense
 
