@@ -163,3 +163,5 @@ DATASETS = Registry('dataset', parent=root.DATASETS, scope='mmups', locations=['
 METRICS = Registry('metric', parent=root.METRICS, scope='mmups', locations=['mmups.evaluation'])
 TRANSFORMS = Registry('transform', parent=root.TRANSFORMS, scope='mmups',
                       locations=['mmups.datasets'])
+STRATEGIES = Registry('strategy', parent=root.STRATEGIES, scope='mmups',
+                      locations=['mmups.engine.fsdp'])

@@ -38,6 +38,12 @@ def parse_args():
     compare.add_argument('before', type=Path, metavar='A.json', help='a file that speed wrote')
     compare.add_argument('after', type=Path, metavar='B.json', help='one with the same conditions '
                          'and other code or versions')
+    roofline = commands.add_parser(
+        'roofline', help="the least time on an NVIDIA H100, by formulas and the vendor's figures; "
+        'nothing is measured')
+    add_presets(roofline, 'all')
+    roofline.add_argument('--shape', type=int, nargs=4, metavar=('N', 'C', 'H', 'W'),
+                          help='of the map (default: 1 256 120 120, then 8 256 128 128)')
     return parser.parse_args()
 
 
@@ -89,6 +95,21 @@ def print_complexity(models, names):
             print(f'| {name} | {cost.parameters:,} | {cost.weights:,} | '
                   f'{parameters and "+" + parameters} | {cost.macs / 1e9:.3f} | '
                   f'{macs and "+" + macs} | {host.notes.get(name, "")} |')
+
+
+def roofline_text(names=None, shape=None):
+    """Tables of predictions, one for each shape."""
+    gpu = analysis.H100
+    parts = [f'{gpu.name}: {gpu.bandwidth / 1e12:g} TB/s; 10^12 multiply-adds a second: '
+             f'{gpu.vector / 1e12:g} in float32, {gpu.matrix / 1e12:g} in bfloat16 convolutions. '
+             "Vendor's figures; predicted, not measured."]
+    for sizes in [shape] if shape else [(1, 256, 120, 120), (8, 256, 128, 128)]:
+        maps = analysis.Maps(*sizes)
+        table = speed_tables.roofline_table({
+            name: analysis.predict(PRESETS[name], maps) for name in names or PRESETS})
+        parts.append(f'{"x".join(map(str, sizes))}, per number of the output, in float32:\n\n'
+                     f'{table}')
+    return '\n\n'.join(parts)
 
 
 def bench_of(args):
@@ -226,6 +247,8 @@ def main():
     with one_line_errors():
         if args.command == 'complexity':
             print_complexity(args.models, args.presets)
+        elif args.command == 'roofline':
+            print(roofline_text(args.presets, args.shape))
         elif args.command == 'compare':
             print(speed_tables.comparison(*map(analysis.Results.load, (args.before, args.after))))
         else:

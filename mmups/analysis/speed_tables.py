@@ -4,6 +4,7 @@ from typing import Optional
 
 from .hotspots import Hotspot
 from .results import Results, compare, differences
+from .roofline import Prediction
 
 PASSES = ('forward', 'forward+backward')
 
@@ -93,6 +94,16 @@ def hotspot_table(found: Iterable[Hotspot]) -> str:
     return '\n'.join(_table(('operator', 'share', 'ms', 'calls'), (
         (spot.name, f'{spot.share:.0%}', f'{1e3 * spot.seconds:.2f}', f'{spot.calls:g}')
         for spot in found)))
+
+
+def roofline_table(predictions: Mapping[str, Prediction]) -> str:
+    """What the model of :mod:`mmups.analysis.roofline` says; preset -> prediction."""
+    return '\n'.join(_table(
+        ('preset', 'multiply-adds', 'bytes', 'ms', 'of bilinear', 'of bilinear, bfloat16',
+         'most of the time'),
+        ((name, f'{found.macs:.1f}', f'{found.bytes:.1f}', f'{1e3 * found.seconds:.3f}',
+          f'{found.ratio:.2f}', f'{found.half_ratio:.2f}', f'{found.longest} ({found.share:.0%})')
+         for name, found in predictions.items())))
 
 
 def comparison(before: Results, after: Results) -> str:

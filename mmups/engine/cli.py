@@ -12,7 +12,7 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from .cpu import CPURunner
+from .cpu import CPURunner, join_processes
 from .families import refuse_code
 from .forks import refuse_forks
 
@@ -141,10 +141,14 @@ def build_runner(cfg: Config) -> Runner:
     if on_cpu and launcher not in ('none', 'pytorch'):
         raise ValueError(f'--launcher {launcher} needs GPUs; several processes without one are '
                          'started by torchrun and --launcher pytorch')
+    if on_cpu and launcher != 'none':
+        join_processes()
     if 'runner_type' in cfg:
         runner = RUNNERS.build(cfg)
     else:
         runner = (CPURunner if on_cpu and launcher != 'none' else Runner).from_cfg(cfg)
+    if isinstance(runner.model, dict):  # FlexibleRunner would build it when it starts
+        runner.model = runner.strategy.build_model(runner.model)
     if on_cpu and not runner.distributed:
         runner.model = revert_sync_batchnorm(runner.model)
     return runner

@@ -9,17 +9,18 @@ from mmengine.runner import Runner
 from torch import nn
 
 
+def join_processes() -> None:
+    """Join the processes of a launcher by gloo, before a runner does it by what needs GPUs."""
+    if not is_distributed():
+        torch.distributed.init_process_group('gloo')
+
+
 class CPURunner(Runner):
     """mmengine's runner, which takes for granted that each process of a launcher has a GPU.
 
-    The processes are joined by gloo. Batch norms that synchronise over GPUs become plain ones,
-    each with the statistics of its own process.
+    Batch norms that synchronise over GPUs become plain ones, each with the statistics of its own
+    process.
     """
-
-    def setup_env(self, env_cfg: dict) -> None:
-        if not is_distributed():
-            torch.distributed.init_process_group('gloo')
-        super().setup_env(env_cfg)
 
     def wrap_model(self, model_wrapper_cfg: Optional[dict], model: nn.Module) -> nn.Module:
         wrapper = model_wrapper_cfg or dict(

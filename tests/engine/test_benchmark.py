@@ -91,7 +91,13 @@ def test_profile(benchmark):
     assert '### dysample, auto, contiguous, forward+backward\n' in out
 
 
+def test_roofline(benchmark):
+    out, files = benchmark('roofline', '--presets', 'dysample', '--shape', '2', '32', '4', '4')
+    assert not files and '2x32x4x4, per number' in out and out.count('| dysample | ') == 1
+
+
 @pytest.mark.parametrize(('words', 'message'), [
+    ('roofline --shape 1 32 0 4', 'must be 1 or more, got 1, 32, 0, 4'),
     ('speed --backends fast', "no backend 'fast': one of auto, native"),
     ('speed --threads 0', '--threads must be 1 or more, got 0'),
     ('speed --rounds 0', 'at least 1 round'),

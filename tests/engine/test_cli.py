@@ -1,6 +1,7 @@
 """From the arguments of a tool to a runner."""
 import argparse
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,21 @@ def written(tmp_path):
                         f'{text}')
         return path
     return write
+
+
+FLEXIBLE = "runner_type = 'FlexibleRunner'\nenv_cfg = dict()\n"
+
+
+def test_flexible_runner_has_its_model(written):
+    """Where mmengine would still have the config, whose weights no checkpoint can be held to."""
+    assert isinstance(build_runner(load(written(FLEXIBLE))).model, OfTestCli)
+
+
+@pytest.mark.skipif(find_spec('deepspeed') is not None, reason='deepspeed is installed')
+def test_deepspeed_is_asked_for(written):
+    config = written(f"{FLEXIBLE}strategy = dict(type='DeepSpeedStrategy')")
+    with pytest.raises(AssertionError, match='DeepSpeed is not installed'):
+        build_runner(load(config))
 
 
 @pytest.mark.parametrize(('text', 'expected'), [

@@ -1,4 +1,5 @@
 """Two processes, joined by gloo where there is no GPU, give what one process gives."""
+import json
 import os
 import re
 import socket
@@ -99,6 +100,45 @@ def test_training(scenes, tool, tmp_path):
 
 
 @pytest.mark.slow
+def test_one_process(scenes, tmp_path):
+    shell('dist_train.sh', CONFIG, 1, '--work-dir', tmp_path, *QUICK, 'train_cfg.max_iters=2',
+          'train_cfg.val_interval=2', 'train_dataloader.batch_size=2', cwd=scenes)
+    assert (tmp_path / 'iter_2.pth').exists()
+
+
+@pytest.mark.slow
+def test_sharded_training(scenes, tool, tmp_path):
+    """FSDP through FlexibleRunner has the losses, the norms of gradients (which are clipped) and
+    the checkpoints of plain training, and goes on from where it was stopped."""
+    options = [*QUICK, 'train_cfg.max_iters=4', 'train_cfg.val_interval=4',
+               'param_scheduler.total_steps=4', 'default_hooks.checkpoint.interval=2',
+               'default_hooks.logger.interval=1', 'train_dataloader.batch_size=2',
+               'model.decode_head.dropout_ratio=0', 'model.backbone.drop_path_rate=0']
+    sharded = ['runner_type=FlexibleRunner', 'strategy.type=mmups.FSDPStrategy',
+               'model.decode_head.norm_cfg.type=SyncBN']
+    rows, states = {}, {}
+    for name, more in (('plain', options), ('sharded', [*options, *sharded]),
+                       ('resumed', [*options, *sharded])):
+        start = ['--resume', tmp_path / 'sharded/iter_2.pth'] if name == 'resumed' else []
+        shell('dist_train.sh', CONFIG, 2, '--seed', 1, '--work-dir', tmp_path / name, *start, *more,
+              cwd=scenes)
+        scalars, = (tmp_path / name).glob('*/vis_data/scalars.json')
+        rows[name] = [(row['lr'], row['loss'], row['grad_norm'])
+                      for row in map(json.loads, scalars.read_text().splitlines())
+                      if 'loss' in row]
+        states[name] = torch.load(tmp_path / name / 'iter_4.pth', weights_only=True)
+    assert len(rows['plain']) == 4 and all(norm > 1 for *_, norm in rows['plain'])
+    for row, expected in zip(rows['sharded'] + rows['resumed'], rows['plain'] + rows['plain'][2:]):
+        assert row == pytest.approx(expected, rel=2e-3)
+    for name in ('sharded', 'resumed'):
+        assert states[name]['state_dict'].keys() == states['plain']['state_dict'].keys()
+    torch.testing.assert_close(states['resumed']['state_dict'], states['sharded']['state_dict'])
+    done = tool('test.py', CONFIG, tmp_path / 'sharded/iter_4.pth', '--work-dir', tmp_path, *QUICK,
+                cwd=scenes)
+    assert 'mIoU' in done.stdout
+
+
+@pytest.mark.slow
 def test_another_checkpoint_is_refused(scenes, tmp_path):
     torch.save(dict(state_dict={'weight': torch.zeros(2)}), tmp_path / 'other.pth')
     done = shell('dist_test.sh', CONFIG, tmp_path / 'other.pth', 2, '--work-dir', tmp_path,
@@ -127,3 +167,23 @@ def test_usage(script, words, tmp_path):
     for count in range(len(words.split())):
         done = shell(script, *'abc'[:count], cwd=tmp_path, check=False)
         assert done.returncode == 2 and done.stderr == helped.stdout
+
+
+@pytest.mark.parametrize(('script', 'words', 'command'), [
+    ('slurm_train.sh', ['a config.py', 'w'], ['train.py', 'a config.py', '--work-dir', 'w']),
+    ('slurm_test.sh', ['a config.py', 'c.pth'], ['test.py', 'a config.py', 'c.pth'])])
+def test_slurm(script, words, command, tmp_path, monkeypatch):
+    """What srun gets, from the variables and the words, each still one word."""
+    srun = tmp_path / 'srun'
+    srun.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    srun.chmod(0o755)
+    monkeypatch.setenv('PATH', f'{tmp_path}{os.pathsep}{os.environ["PATH"]}')
+    for name, value in dict(GPUS=16, GPUS_PER_NODE=4, SRUN_ARGS='--quiet --exclusive').items():
+        monkeypatch.setenv(name, str(value))
+    got = shell(script, 'part', 'job', *words, '--seed', 1, cwd=tmp_path).stdout.splitlines()
+    start = got.index('python')
+    assert {'--job-name=job', '--gres=gpu:4', '--ntasks=16', '--ntasks-per-node=4', '--quiet',
+            '--exclusive'} < set(got[:start]) and got[:2] == ['-p', 'part']
+    ours = got[start + 1:]
+    assert ours[0] == '-u' and ours[1] == str(ROOT / 'tools' / command[0])
+    assert ours[2:] == [*command[1:], '--launcher', 'slurm', '--seed', '1']

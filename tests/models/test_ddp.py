@@ -6,6 +6,8 @@ import sys
 import pytest
 import torch
 
+from mmups.models import registered_upsamplers
+
 pytest.importorskip('mmseg')
 
 # Two steps: DistributedDataParallel notices a parameter that had no gradient at the second one.
@@ -18,10 +20,27 @@ from mmengine.config import Config
 from mmengine.registry import MODELS
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
+from mmups.models import BaseUpsampler
+from torch.distributed.fsdp import FullyShardedDataParallel
+from torch.distributed.fsdp.wrap import ModuleWrapPolicy
 from torch.nn.parallel import DistributedDataParallel
 
-rank, folder = int(sys.argv[1]), sys.argv[2]
+rank, folder, kind, *upsamplers = int(sys.argv[1]), *sys.argv[2:]
 torch.set_num_threads(1)
+
+
+def sharded(net):
+    return FullyShardedDataParallel(net, device_id=torch.device('cpu'), use_orig_params=True,
+                                    auto_wrap_policy=ModuleWrapPolicy({BaseUpsampler}))
+
+
+def gradients(net):
+    with FullyShardedDataParallel.summon_full_params(net, with_grads=True):
+        return {name.replace('_fsdp_wrapped_module.', '').removeprefix('module.'): p.grad.clone()
+                for name, p in net.named_parameters()}
+
+
+wrap = dict(ddp=DistributedDataParallel, fsdp=sharded)[kind]
 cfg = Config.fromstring("""
 _base_ = 'mmseg::_base_/models/segformer_mit-b0.py'
 model = dict(
@@ -29,13 +48,15 @@ model = dict(
     backbone=dict(embed_dims=8, num_layers=[1, 1, 1, 1], drop_path_rate=0),
     decode_head=dict(type='mmups.SegformerHead', in_channels=[8, 16, 40, 64], channels=32,
                      num_classes=3, norm_cfg=dict(type='BN'), dropout_ratio=0,
-                     upsampler=dict(type='DySample', dyscope=True)))
+                     upsampler=dict(type='DySample')))
 """, '.py')
 
 
-def train(indices, distribute):
+def train(upsampler, indices, distribute):
     """Losses of two steps, and the gradients of the second one."""
     torch.manual_seed(0)
+    options = dict(dyscope=True) if upsampler == 'DySample' else {}
+    cfg.model.decode_head.upsampler = dict(type=upsampler, **options)
     model = MODELS.build(cfg.model)
     model.init_weights()
     for module in model.modules():
@@ -46,7 +67,7 @@ def train(indices, distribute):
     batch = dict(inputs=[images[i] for i in indices], data_samples=[
         SegDataSample(gt_sem_seg=PixelData(data=labels[i])) for i in indices])
     net = distribute(model)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     losses = []
     for _ in range(2):
         optimizer.zero_grad()
@@ -54,41 +75,50 @@ def train(indices, distribute):
         loss.backward()
         losses.append(loss.item())
         optimizer.step()
-    return dict(losses=losses, grads={name: p.grad for name, p in model.named_parameters()})
+    return dict(losses=losses, grads=gradients(net))
 
 
 dist.init_process_group('gloo', init_method=f'file://{folder}/store', rank=rank, world_size=2)
-mine = train([rank], lambda net: DistributedDataParallel(net, find_unused_parameters=False))
-joint = train([0, 1], lambda net: net)
-torch.save(dict(mine=mine, joint=joint), f'{folder}/{rank}.pth')
+torch.save({name: dict(mine=train(name, [rank], wrap), joint=train(name, [0, 1], lambda net: net))
+            for name in upsamplers}, f'{folder}/{rank}.pth')
 dist.destroy_process_group()
 '''
 
 
 @pytest.mark.skipif(not torch.distributed.is_available()
                     or not torch.distributed.is_gloo_available(), reason='needs gloo')
-def test_two_processes_equal_one(tmp_path):
-    """No unused parameter, and the averaged losses and gradients of both halves."""
+@pytest.mark.parametrize(('kind', 'upsamplers'), [
+    ('ddp', ['DySample']),
+    pytest.param('fsdp', sorted(registered_upsamplers()), marks=pytest.mark.slow)],
+    ids=['ddp', 'fsdp'])
+def test_two_processes_equal_one(kind, upsamplers, tmp_path):
+    """No unused parameter, and the averaged losses and gradients of both halves.
+
+    Sharded, every upsampler is a unit of its own.
+    """
     (tmp_path / 'worker.py').write_text(WORKER)
     workers = [subprocess.Popen(
-        [sys.executable, tmp_path / 'worker.py', str(rank), str(tmp_path)],
+        [sys.executable, tmp_path / 'worker.py', str(rank), str(tmp_path), kind, *upsamplers],
         env=dict(os.environ, OMP_NUM_THREADS='1'), stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True) for rank in range(2)]
     try:
         for worker in workers:
-            output, _ = worker.communicate(timeout=120)
+            output, _ = worker.communicate(timeout=300)
             assert worker.returncode == 0, output
     finally:
         for worker in workers:
             worker.kill()
     results = [torch.load(tmp_path / f'{rank}.pth') for rank in range(2)]
-    first, second = (result['mine'] for result in results)
-    joint = results[0]['joint']
-    for a, b, both in zip(first['losses'], second['losses'], joint['losses']):
-        assert a != b
-        assert (a + b) / 2 == pytest.approx(both, rel=1e-5)
-    assert sum('upsample_modules' in name for name in joint['grads']) == 6 * 4
-    for name, grad in joint['grads'].items():
-        assert torch.equal(first['grads'][name], second['grads'][name]), name
-        torch.testing.assert_close(first['grads'][name], grad, rtol=1e-3, atol=1e-6)
-    assert any(grad.any() for name, grad in joint['grads'].items() if 'upsample_modules' in name)
+    for name in upsamplers:
+        first, second = (result[name]['mine'] for result in results)
+        joint = results[0][name]['joint']
+        for a, b, both in zip(first['losses'], second['losses'], joint['losses']):
+            assert a != b
+            assert (a + b) / 2 == pytest.approx(both, rel=1e-5)
+        if name == 'DySample':
+            assert sum('upsample_modules' in key for key in joint['grads']) == 6 * 4
+        for key, grad in joint['grads'].items():
+            assert torch.equal(first['grads'][key], second['grads'][key]), (name, key)
+            torch.testing.assert_close(first['grads'][key], grad, rtol=1e-3, atol=1e-6)
+        assert name == 'Interpolate' or any(
+            grad.any() for key, grad in joint['grads'].items() if 'upsample_modules' in key)

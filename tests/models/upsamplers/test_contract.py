@@ -1,6 +1,7 @@
 """What every slot may rely on, for everything registered (see conftest.py)."""
 import copy
 import pickle
+from functools import partial
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModule, ModuleList
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 LOW = [torch.float16, torch.bfloat16]
 
@@ -296,3 +298,13 @@ def test_low_precision_trains(case, dtype, randomise):
     for tensor in (*inputs, *up.parameters()):
         assert tensor.grad.dtype == dtype
         assert tensor.grad.isfinite().all()
+
+
+def test_activation_checkpointing(case, randomise):
+    """What is recomputed in the backward pass has the same gradients."""
+    up, grads = randomise(case.build(), std=0.1), []
+    inputs = case.inputs(requires_grad=True)
+    variables, upstream = [*inputs, *up.parameters()], torch.randn(2, case.channels, 9, 11)
+    for run in (up, partial(checkpoint, up, use_reentrant=False)):
+        grads.append(torch.autograd.grad(run(*inputs, size=(9, 11)), variables, upstream))
+    assert all(map(torch.equal, *grads))

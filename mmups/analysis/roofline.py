@@ -1,0 +1,245 @@
+"""What upsamplers cost at the least, by formulas: multiply-adds, bytes, and a GPU's time for them.
+
+A step is one pass of a kernel over memory. It reads each of its inputs once and writes its output
+once, and takes as long as the slower of the two, moving its bytes or multiplying (the roofline
+model; Williams, Waterman and Patterson, CACM 52(4), 2009). The steps are those of mmups's fused
+operators with PyTorch's own around them, in inference. Launches of kernels, caches and whatever
+else a real kernel loses are left out: a measured time is longer, or shows a mistake here.
+"""
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+from torch import nn
+
+from mmups.models.upsamplers import build_upsampler
+
+from .roofline_steps import (
+    FLOAT32,
+    GPU,
+    Maps,
+    Step,
+    bilinear,
+    convolution,
+    deform_attend,
+    deform_query_key,
+    depthwise_transposed,
+    elementwise,
+    nearest,
+    query_key,
+    reassemble,
+    sample_dynamic,
+)
+
+NORM_MACS = 5  # per number, as mmengine counts group norms
+#: Of the SXM module's data sheet; a multiply-add is two of its operations.
+H100 = GPU('NVIDIA H100 SXM', bandwidth=3.35e12, vector=67e12 / 2, matrix=990e12 / 2)
+
+
+def steps(upsampler: dict, maps: Maps) -> list[Step]:
+    """What an upsampler does to bring a map to twice its size.
+
+    Args:
+        upsampler: The method and its arguments, as in a config.
+        maps: What it gets.
+
+    Raises:
+        ValueError: It does not fit, or there are no formulas for it.
+    """
+    module = build_upsampler(upsampler, maps.channels, maps.channels)
+    name = type(module).__name__
+    if name not in FORMULAS:
+        raise ValueError(f'mmups.analysis.roofline has no formulas for {name}; it has them for '
+                         f'{", ".join(FORMULAS)}')
+    return FORMULAS[name](module, maps)
+
+
+def seconds(found: Iterable[Step], gpu: GPU, element: int) -> float:
+    """One step after the other."""
+    return sum(step.seconds(gpu, element) for step in found)
+
+
+def _conv(maps: Maps, layer: nn.Conv2d, outputs: int) -> Step:
+    return convolution(maps, layer.weight, outputs * layer.stride[0]**2, outputs, layer.groups)
+
+
+def _norm(maps: Maps, pixels: int) -> Step:
+    numbers = maps.channels * pixels
+    return elementwise('group norm', 3 * numbers, NORM_MACS * numbers, maps.element)
+
+
+def _softmax_and_reassemble(maps: Maps, kernel_size: int, groups: int = 1) -> list[Step]:
+    return [elementwise('softmax', 2 * groups * kernel_size**2 * maps.fine),
+            reassemble(maps, kernel_size, groups)]
+
+
+# --- the methods ---------------------------------------------------------------------------------
+
+
+def _interpolate(module: nn.Module, maps: Maps) -> list[Step]:
+    if module.mode == 'bilinear':
+        return [bilinear(maps)]
+    if not module.mode.startswith('nearest'):
+        raise ValueError(f"formulas are there for 'nearest' and 'bilinear', got {module.mode=}")
+    return [nearest(maps)]
+
+
+def _dysample(module: nn.Module, maps: Maps) -> list[Step]:
+    pixels = maps.coarse if module.style == 'lp' else maps.fine
+    offsets = 2 * module.groups * maps.fine
+    layers, passes, products = [module.offset], 4, 1  # scaled, moved
+    if module.scope is not None:
+        layers, passes, products = [module.offset, module.scope], 9, 2  # also a sigmoid, a product
+    return [*(_conv(maps, layer, pixels) for layer in layers),
+            elementwise('range of offsets', passes * offsets, products * offsets),
+            sample_dynamic(maps, module.groups)]
+
+
+def _carafe(module: nn.Module, maps: Maps) -> list[Step]:
+    return [_conv(maps, module.channel_compressor, maps.coarse),
+            _conv(maps, module.content_encoder, maps.coarse),
+            *_softmax_and_reassemble(maps, module.up_kernel, module.up_group)]
+
+
+def _fade(module: nn.Module, maps: Maps) -> list[Step]:
+    made, taps = module.ker_generator, module.up_kernel**2
+    found = [_conv(maps, made.compressor_de, maps.coarse),
+             _conv(maps, made.content_encoder, maps.coarse),
+             _conv(maps, made.compressor_en, maps.fine),
+             _conv(maps, made.content_encoder, maps.fine),
+             elementwise('sum of logits', taps * (maps.coarse + 4 * maps.fine)),
+             elementwise('order of logits', 2 * taps * maps.fine),
+             *_softmax_and_reassemble(maps, module.up_kernel)]
+    if module.gate_generator is not None:
+        mixed = maps.channels * maps.fine
+        found += [_conv(maps, module.gate_generator.conv, maps.coarse),
+                  elementwise('gate', maps.coarse + 3 * maps.fine),
+                  elementwise('mixture', 3 * mixed + maps.fine, mixed, maps.element)]
+    return found
+
+
+def _sapa(module: nn.Module, maps: Maps) -> list[Step]:
+    if module.variant == 'inner':
+        found, embedding = [], maps.channels
+    else:
+        embedding = module.k.out_channels
+        layers = [(module.k, maps.coarse)]
+        if module.variant == 'base':
+            layers += [(module.q, maps.fine)]
+        else:
+            layers += [(module.qy, maps.fine), (module.qx, maps.coarse), (module.gate, maps.coarse)]
+        found = [_norm(maps, maps.coarse), _norm(maps, maps.fine),
+                 *(_conv(maps, layer, pixels) for layer, pixels in layers)]
+        if module.variant == 'gated':
+            numbers = (embedding + 1) * (3 * maps.coarse + maps.fine)
+            found += [elementwise('coarse queries', numbers, element=maps.element),
+                      elementwise('mixture', (3 * embedding + 1) * maps.fine,
+                                  embedding * maps.fine, maps.element)]
+    return [*found, query_key(maps, module.up_kernel, embedding),
+            *_softmax_and_reassemble(maps, module.up_kernel)]
+
+
+def _sapa_deform(module: nn.Module, maps: Maps) -> list[Step]:
+    groups = module.groups
+    points = module.offset.out_channels // (2 * groups * (4 if module.high_offset else 1))
+    brought = maps.fine if module.high_offset else maps.coarse
+    return [_conv(maps, module.q, maps.fine), _conv(maps, module.k, maps.coarse),
+            _conv(maps, module.offset, maps.coarse),
+            elementwise('offsets of fine pixels', 2 * groups * points * (brought + maps.fine)),
+            deform_query_key(maps, points, groups, module.q.out_channels),
+            elementwise('softmax', 2 * groups * points * maps.fine),
+            deform_attend(maps, points, groups)]
+
+
+def _a2u(module: nn.Module, maps: Maps) -> list[Step]:
+    guide, numbers = maps.channels * maps.fine, maps.channels * maps.coarse
+    narrowed = maps.batch * maps.channels * 6 * 2 * maps.width  # 6 rows of the guide's columns
+    pool = elementwise('means of 6x6 cells', guide, 6 * (guide + narrowed), maps.element)
+    encode = Step('depthwise convolution', 36 * numbers, maps.element * (guide + numbers))
+    act = elementwise('leaky ReLU', 2 * numbers, element=maps.element)
+    return [elementwise('mean', guide, guide, maps.element), pool, pool,
+            elementwise('rows of channels', 2 * guide, element=maps.element), encode, encode,
+            *2 * [_norm(maps, maps.coarse), act],
+            elementwise('affinity', 4 * numbers, numbers),
+            elementwise('logits', 4 * 9 * maps.fine, 9 * maps.fine),
+            *_softmax_and_reassemble(maps, 3)]
+
+
+def _indexnet(module: nn.Module, maps: Maps) -> list[Step]:
+    found, made = [], 0
+    for layer in module.index_net.modules():
+        if isinstance(layer, nn.Conv2d):
+            found.append(_conv(maps, layer, maps.coarse))
+            made += layer.out_channels * maps.coarse
+        elif isinstance(layer, nn.modules.batchnorm._BatchNorm):
+            numbers = layer.num_features * maps.coarse  # and the ReLU6 behind it
+            made -= numbers
+            found.append(elementwise('norm and ReLU', 4 * numbers, 2 * numbers, maps.element))
+    product = maps.channels * maps.fine
+    return [*found, elementwise('index map', 4 * made, element=maps.element),
+            nearest(maps),
+            elementwise('product', 2 * product + made, product, maps.element)]
+
+
+def _lctc(module: nn.Module, maps: Maps) -> list[Step]:
+    weight = module.large.weight  # the small kernel is added to it
+    if module.large.groups == maps.channels:
+        return [depthwise_transposed(maps, weight.shape[-1])]
+    return [convolution(maps, weight, maps.coarse, maps.fine, module.large.groups)]
+
+
+def _deconv(module: nn.Module, maps: Maps) -> list[Step]:
+    return [convolution(maps, module.weight, maps.coarse, maps.fine)]
+
+
+def _pixel_shuffle(module: nn.Module, maps: Maps) -> list[Step]:
+    return [_conv(maps, module.get_submodule('0'), maps.coarse),
+            elementwise('shuffle', 2 * maps.channels * maps.fine, element=maps.element)]
+
+
+#: Type of an upsampler -> its steps.
+FORMULAS: dict[str, Callable[[nn.Module, Maps], list[Step]]] = dict(
+    Interpolate=_interpolate, Deconv=_deconv, PixelShuffle=_pixel_shuffle, DySample=_dysample,
+    CARAFE=_carafe, IndexNet=_indexnet, A2U=_a2u, FADE=_fade, FADELite=_fade, SAPA=_sapa,
+    SAPADeform=_sapa_deform, LCTC=_lctc)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the model says of an upsampler on a GPU.
+
+    Attributes:
+        macs, bytes: Per number of the output, in float32.
+        seconds: In float32.
+        ratio, half_ratio: To bilinear interpolation, in float32 and in bfloat16.
+        longest: The kind of step that takes the longest, in float32.
+        share: Its share of the time.
+    """
+    macs: float
+    bytes: float
+    seconds: float
+    ratio: float
+    half_ratio: float
+    longest: str
+    share: float
+
+
+def predict(upsampler: dict, maps: Maps, gpu: GPU = H100) -> Prediction:
+    """See :class:`Prediction`; the element of ``maps`` is not used.
+
+    Raises:
+        ValueError: As :func:`steps`.
+    """
+    times, ratios = [], []
+    for element in (2, FLOAT32):
+        given = replace(maps, element=element)
+        found = steps(upsampler, given)
+        times.append(seconds(found, gpu, element))
+        ratios.append(times[-1] / seconds([bilinear(given)], gpu, element))
+    kinds = dict.fromkeys(step.name for step in found)
+    for kind in kinds:
+        kinds[kind] = seconds((step for step in found if step.name == kind), gpu, FLOAT32)
+    longest = max(kinds, key=kinds.get)
+    numbers = maps.channels * maps.fine
+    return Prediction(
+        sum(step.macs for step in found) / numbers, sum(step.bytes for step in found) / numbers,
+        times[1], ratios[1], ratios[0], longest, kinds[longest] / times[1])
