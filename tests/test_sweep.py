@@ -83,8 +83,8 @@ def test_an_interception_that_reaches_no_upsampler_is_a_failure(monkeypatch):
     """It counts apart from the slots', which take no part in it."""
     monkeypatch.setattr('mmups.models.layers.interpolations._climb',
                         lambda x, size, modules: x.new_zeros((*x.shape[:2], *size)))
-    runs = try_config(reduced(load('mmseg::segformer/segformer_mit-b0_8xb2-160k_ade20k-512x512.py')),
-                      dict(DySample=dict(type='DySample')), generic=True)['runs']
+    cfg = reduced(load('mmseg::segformer/segformer_mit-b0_8xb2-160k_ade20k-512x512.py'))
+    runs = try_config(cfg, dict(DySample=dict(type='DySample')), generic=True)['runs']
     assert [runs[name]['status'] for name in ('DySample', 'generic')] == ['ok', 'failed']
     assert 'no gradient' in runs['generic']['failures']['loss']
 
@@ -95,7 +95,7 @@ def test_same_classes():
         'faster_rcnn/faster-rcnn_r50_fpn_1x_coco', 'faster_rcnn/faster-rcnn_r101_fpn_giou_1x_coco',
         'pafpn/faster-rcnn_r50_pafpn_1x_coco')]
     assert names[0] == names[1] != names[2]
-    assert names[0].split() == ['DetDataPreprocessor', 'FPN', 'RPNHead', 'ResNet', 'StandardRoIHead']
+    assert {'FPN', 'ResNet', 'RPNHead', 'StandardRoIHead'} <= set(names[0].split())
 
 
 def test_same_model_same_key():

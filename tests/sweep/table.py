@@ -3,6 +3,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 
 STATUSES = ('ok', 'nothing to swap', 'failed', 'stock fails too', 'missing package', 'no model')
+WITHOUT = 'As if no class had a slot'
 
 
 def sweep_table(results: Iterable[dict]) -> str:
@@ -20,6 +21,7 @@ def sweep_table(results: Iterable[dict]) -> str:
                if 'generic' in trial['runs']}
     trials = {key: dict(trial, runs={name: run for name, run in trial['runs'].items()
                                      if name != 'generic'}) for key, trial in trials.items()}
+    models = Counter(generic.keys())
     lines = ['# Sweep', '', *_totals(results), '', '## Classes', '',
              *_classes(trials, number, generic)]
     for title, rows in (
@@ -28,12 +30,12 @@ def sweep_table(results: Iterable[dict]) -> str:
             ('Configs whose stock model fails too', _failures(trials, number, 'stock fails too')),
             ('Missing packages; configs that do not load, or take their process down',
              _unread(results, trials, number)),
-            ('As if no class had a slot: models', _totals(generic.values())),
-            ('As if no class had a slot: sites where there is none', [
+            (f'{WITHOUT}: models', _totals(generic.values())),
+            (f'{WITHOUT}: sites where there is none', [
                 f"- {', '.join(new)} in {trial['config']}" for key, trial in generic.items()
                 if (new := _beside_slots(trial, trials[key]))]),
-            ('As if no class had a slot: sites that refuse', _refusals(generic, Counter(generic.keys()))),
-            ('As if no class had a slot: failures', _failures(generic, Counter(generic.keys()), 'failed'))):
+            (f'{WITHOUT}: sites that refuse', _refusals(generic, models)),
+            (f'{WITHOUT}: failures', _failures(generic, models, 'failed'))):
         lines += ['', f'## {title}', '', *(rows or ['None.'])]
     return '\n'.join(lines) + '\n'
 

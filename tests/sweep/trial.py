@@ -117,7 +117,7 @@ def try_config(cfg: Config, upsamplers: dict[str, dict], generic: bool = False) 
             Interpolate=runs.run(dict(mode='nearest'), run_it=False),
             **{name: runs.run(upsampler) for name, upsampler in upsamplers.items()}))
         if generic:
-            with patch.object(swap, '_slot_of', lambda cls: None):
+            with patch.object(swap, 'SLOT_OF', {}):
                 result['runs'][GENERIC] = dict(
                     runs.run(UNGUIDED, generic=True),
                     sites=[_row(site) for site in list_sites(cfg, UNGUIDED, generic=True)])
