@@ -198,9 +198,10 @@ def _build(cfg: Config, weights: Optional[dict], random: bool) -> nn.Module:
     with _no_initial_values() if weights or not random else patch.dict({}):
         model = revert_sync_batchnorm(ROOT.build(ConfigDict(cfg.model, _scope_=cfg.default_scope)))
     if weights:
-        missing, _ = model.load_state_dict(weights, strict=False)
         for key, value in model.state_dict().items():
-            if key in missing and value.is_floating_point():
+            if key in weights and weights[key].shape == value.shape:  # of upsamplers it may differ
+                value.copy_(weights[key])
+            elif value.is_floating_point():
                 nn.init.normal_(value, std=0.01)
     elif random:  # what PyTorch draws explodes in a ResNet whose batch norms do not normalise
         record = 'mmengine.model.{}.update_init_info'  # takes longer than the initialisation
