@@ -159,7 +159,7 @@ def sweep(configs, results, args):
     bar = ProgressBar(len(configs))
     workers = Workers(args)
     waiting = {}  # key -> lines that wait for its result
-    classes = {line.get('classes') for line in results.lines}  # that had a generic run, or will
+    classes = {line['classes'] for line in results.lines if GENERIC in line.get('runs', ())}
 
     def finish(line):
         results.add(line)
