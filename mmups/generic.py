@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any, Optional, Union
 
 import torch
+from torch import nn
 
 from mmups.models.layers import InterceptedStep, NoSite, traced_steps
 
@@ -27,7 +28,8 @@ def generic_site(model: Model, site: Site, kind: Union[str, type]) -> Optional[S
         return None
     try:
         module = model.build(site.location)
-        calls = traced_steps(module, lambda: run(module, maps), lambda: run(module, _doubled(maps)))
+        calls = traced_steps(module, lambda: _run(module, maps),
+                             lambda: _run(module, _doubled(maps)))
     except NoSite:
         return None
     except ValueError as error:  # calls that cannot be counted
@@ -42,9 +44,18 @@ def generic_site(model: Model, site: Site, kind: Union[str, type]) -> Optional[S
         steps=tuple(Step(channels, 2, None, count) for channels, count in counts.items()))
 
 
+def _run(module: nn.Module, maps: Any) -> None:
+    """Run a module; whatever that raises is a RuntimeError, and none that says why its calls cannot
+    be counted."""
+    try:
+        run(module, maps)
+    except Exception as error:
+        raise RuntimeError('the host cannot be run') from error
+
+
 def _doubled(maps: Any) -> Any:
-    """Maps of twice the size, of two images."""
+    """Maps of twice the size, of two images; a class token beside them has no size."""
     if torch.is_tensor(maps):
-        n, c, h, w = maps.shape
-        return maps.new_zeros((2 * n, c, 2 * h, 2 * w))
+        n, c, *size = maps.shape
+        return maps.new_zeros((2 * n, c, *(2 * side for side in size)))
     return type(maps)(map(_doubled, maps))

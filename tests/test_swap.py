@@ -611,6 +611,30 @@ def test_generic_leaves_slots_alone():
     assert list_sites(cfg, DYSAMPLE, generic=True) == list_sites(cfg, DYSAMPLE)
 
 
+def test_generic_passes_by_what_takes_other_maps(own_classes):
+    """An error of the host is no reason of ours."""
+    cfg = with_neck(type='OwnNeck', in_channels=[8, 16, 32], out_channels=16)
+    assert list_sites(cfg, generic=True) == []  # it unpacks two
+
+
+def test_generic_with_class_tokens(monkeypatch):
+    """DPT's head takes pairs of a map and a token."""
+    pytest.importorskip('mmseg')
+    backbone = dict(type='VisionTransformer', img_size=32, embed_dims=16, num_layers=4, num_heads=2,
+                    out_indices=(0, 1, 2, 3), final_norm=False, with_cls_token=True,
+                    output_cls_token=True)
+    head = dict(type='DPTHead', in_channels=(16, 16, 16, 16), channels=8, embed_dims=16,
+                post_process_channels=[4, 8, 16, 16], num_classes=3, readout_type='project',
+                input_transform='multiple_select', in_index=(0, 1, 2, 3))
+    cfg = Config(dict(default_scope='mmseg', model=dict(
+        type='EncoderDecoder', backbone=backbone, decode_head=head)))
+    assert by_path(cfg)['decode_head'].slot == 'mmups.DPTHead'
+    monkeypatch.setattr('mmups.swap.SLOT_OF', {})
+    sites = {site.path: site for site in list_sites(cfg, DYSAMPLE, generic=True)}
+    assert sites['decode_head'].reason is None
+    assert sites['decode_head'].steps == (Step(8, 2, None, 4), )
+
+
 def test_generic_refuses_what_holds_its_guide(own_classes):
     class Holds(BaseUpsampler):
         includes_guide = True

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 from sweep.table import sweep_table
-from sweep.trial import key_of, reduced, try_config
+from sweep.trial import classes_of, key_of, reduced, try_config
 
 REPO = Path(__file__).parents[1]
 UPSAMPLERS = dict(DySample=dict(type='DySample'), FADE=dict(type='FADE'))
@@ -57,13 +57,52 @@ def load(name):
 @pytest.mark.parametrize('name', [
     *SAMPLE, *(pytest.param(name, marks=pytest.mark.slow) for name in MORE)])
 def test_sample(name):
-    """Builds, predicts and learns with DySample, and with FADE wherever there is a guide."""
-    result = try_config(reduced(load(name)), UPSAMPLERS)
+    """Builds, predicts and learns with DySample, with FADE wherever there is a guide, and as if no
+    class had a slot."""
+    result = try_config(reduced(load(name)), UPSAMPLERS, generic=True)
     failures = {run: (entry['status'], entry['failures'])
                 for run, entry in result['runs'].items() if entry['status'] not in (
                     'ok', 'nothing to swap')}
     assert failures == {}
     assert result['runs']['DySample']['status'] == 'ok' and result['runs']['DySample']['swapped']
+
+
+def test_generic_takes_stages_and_heads_for_classes_without_a_slot():
+    """What interpolates: SegFormer's head at 1/32, 1/16 and 1/8, no pooled map of PSPNet's."""
+    def run(name):
+        return try_config(reduced(load(name)), {}, generic=True)['runs']['generic']
+    found = run('mmseg::segformer/segformer_mit-b0_8xb2-160k_ade20k-512x512.py')
+    assert found['status'] == 'ok' and found['swapped'] == ['decode_head']
+    head, = found['sites']
+    assert head['slot'] == 'mmups.Intercept' and head['steps'] == ['6 x 256, x2, no guide']
+    found = run('mmseg::pspnet/pspnet_r18-d8_4xb2-80k_cityscapes-512x1024.py')
+    assert found['status'] == 'nothing to swap' and found['sites'] == []
+
+
+def test_an_interception_that_reaches_no_upsampler_is_a_failure(monkeypatch):
+    """It counts apart from the slots', which take no part in it."""
+    monkeypatch.setattr('mmups.models.layers.interpolations._climb',
+                        lambda x, size, modules: x.new_zeros((*x.shape[:2], *size)))
+    cfg = reduced(load('mmseg::segformer/segformer_mit-b0_8xb2-160k_ade20k-512x512.py'))
+    runs = try_config(cfg, dict(DySample=dict(type='DySample')), generic=True)['runs']
+    assert [runs[name]['status'] for name in ('DySample', 'generic')] == ['ok', 'failed']
+    assert 'no gradient' in runs['generic']['failures']['loss']
+
+
+def test_runs_share_no_weights_of_other_shapes():
+    upsamplers = {str(n): dict(type='DySample', groups=n) for n in (4, 8)}
+    cfg = reduced(load('mmseg::segformer/segformer_mit-b0_8xb2-160k_ade20k-512x512.py'))
+    runs = try_config(cfg, upsamplers)['runs']
+    assert [run['status'] for run in runs.values()] == ['ok'] * 3
+
+
+def test_same_classes():
+    """Backbone, necks and heads; depth and the losses are no matter, another neck is."""
+    names = [classes_of(reduced(load(f'mmdet::{name}.py'))) for name in (
+        'faster_rcnn/faster-rcnn_r50_fpn_1x_coco', 'faster_rcnn/faster-rcnn_r101_fpn_1x_coco',
+        'pafpn/faster-rcnn_r50_pafpn_1x_coco')]
+    assert names[0] == names[1] != names[2]
+    assert {'FPN', 'ResNet', 'RPNHead', 'StandardRoIHead'} <= set(names[0].split())
 
 
 def test_same_model_same_key():
@@ -119,24 +158,33 @@ def site(host, path, reason=None, optional=False):
 
 
 def test_table():
-    """Numbers are of configs, those that share a model included."""
+    """Numbers are of configs, those that share a model included; of models in the generic run."""
     ok = dict(status='ok', swapped=['neck'], refused={}, failures={})
     bad = dict(status='failed', swapped=['neck'], refused={'head': 'no guide'},
                failures={'loss': 'ValueError: x\ny'})
+    generic = dict(bad, swapped=['neck', 'neck2'], refused={'backbone': 'no way'}, sites=[
+        site('mmdet.FPN', 'neck'), site('own.Neck', 'neck2'),
+        dict(site('mmdet.ViT', 'backbone', 'no way'), slot=None)])
     table = sweep_table([
         dict(config='mmdet::a.py', key='1', status='failed',
              sites=[site('mmdet.FPN', 'neck'), site('mmdet.Head', 'head')],
-             runs=dict(DySample=ok, FADE=bad)),
+             runs=dict(DySample=ok, FADE=bad, generic=generic)),
         dict(config='mmdet::b.py', key='1', status='failed'),
         dict(config='mmseg::c.py', status='no model'),
         dict(config='mmseg::d.py', status='missing package', error='ImportError: timm'),
     ])
     assert '| mmdet | 0 | 0 | 2 | 0 | 0 | 0 | 2 |' in table
     assert '| mmseg | 0 | 0 | 0 | 0 | 1 | 1 | 2 |' in table
-    assert '| mmdet.FPN | 2 | 2 | 0 | 0 | 2 | 0 | 0 |' in table
+    assert '| mmdet.FPN | 2 | 2 | 0 | 0 | 2 | 0 | 0 | 0 | 1 |' in table
+    assert '| own.Neck | 0 | 0 | 0 | 0 | 0 | 0 | 0 | 0 | 1 |' in table
     assert '- 2 x mmdet.Head, FADE: no guide' in table
-    assert '- loss: ValueError: x y: 2 runs, e.g. FADE in mmdet::a.py' in table
     assert '- 1 x ImportError: timm' in table
+    assert '- loss: ValueError: x y: 2 runs, e.g. FADE in mmdet::a.py' in table
+    plain, generic = table.split('## As if no class had a slot: models')
+    assert 'ViT' not in plain and '| mmdet | 0 | 0 | 1 | 0 | 0 | 0 | 1 |' in generic
+    assert '- neck2 (own.Neck) in mmdet::a.py' in generic and 'neck (' not in generic
+    assert '- 1 x mmdet.ViT, any: no way' in generic
+    assert '- loss: ValueError: x y: 1 runs, e.g. generic in mmdet::a.py' in generic
 
 
 def lines_of(out):
@@ -180,6 +228,7 @@ def test_command_goes_on_where_it_was(tmp_path, monkeypatch, capsys):
     lines = lines_of(tmp_path)
     assert lines[:1] == first and [line['status'] for line in lines] == ['ok'] * 3
     assert ['runs' in line for line in lines] == [True, True, False]  # B2 is B1 with more blocks
+    assert ['generic' in line.get('runs', ()) for line in lines] == [True, False, False]
     assert '| mmseg.SegformerHead | 3 | 3 | 3 | 3 |' in (tmp_path / 'table.md').read_text()
 
 

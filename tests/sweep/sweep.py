@@ -1,8 +1,9 @@
 """Swap the upsampling of every shipped config of mmdet and mmseg, and run what comes out.
 
 Results go into OUT/results.jsonl, one line per config, as they come: an interrupted sweep goes on
-where it was. Configs whose models differ in nothing that a swap could see run once. At the end
-OUT/table.md is written.
+where it was. Configs whose models differ in nothing that a swap could see run once; with every
+class taken for one without a slot (``generic=True``), one model of each combination of backbone,
+necks and heads does. At the end OUT/table.md is written.
 """
 import argparse
 import json
@@ -23,7 +24,7 @@ import torch
 from mmengine.config import Config
 from mmengine.utils import ProgressBar
 from table import sweep_table
-from trial import key_of, reduced, try_config
+from trial import GENERIC, classes_of, key_of, reduced, try_config
 
 from mmups.engine.cli import one_line_errors
 
@@ -74,16 +75,16 @@ def describe(name, path):
         if 'model' not in cfg:
             return dict(config=name, status='no model'), None
         cfg = reduced(cfg)
-    return dict(config=name, key=key_of(cfg)), cfg.to_dict()
+    return dict(config=name, key=key_of(cfg), classes=classes_of(cfg)), cfg.to_dict()
 
 
-def try_one(line, model, timeout):
+def try_one(line, model, generic, timeout):
     """The line, completed."""
     start = time.time()
     signal.alarm(timeout)
     try:
         with open(os.devnull, 'w') as null, redirect_stdout(null), redirect_stderr(null):
-            result = try_config(Config(model), UPSAMPLERS)
+            result = try_config(Config(model), UPSAMPLERS, generic)
     except Exception as error:  # not of the model: those are results
         return dict(line, status='failed', error=f'{type(error).__name__}: {error}')
     finally:
@@ -92,8 +93,8 @@ def try_one(line, model, timeout):
 
 
 def status_of(result):
-    """The worst that became of a config's runs."""
-    statuses = {run['status'] for run in result['runs'].values()}
+    """The worst that became of a config's runs with slots."""
+    statuses = {run['status'] for name, run in result['runs'].items() if name != GENERIC}
     order = ('failed', 'stock fails too', 'missing package', 'ok', 'nothing to swap')
     return next(status for status in order if status in statuses)
 
@@ -158,6 +159,7 @@ def sweep(configs, results, args):
     bar = ProgressBar(len(configs))
     workers = Workers(args)
     waiting = {}  # key -> lines that wait for its result
+    classes = {line['classes'] for line in results.lines if GENERIC in line.get('runs', ())}
 
     def finish(line):
         results.add(line)
@@ -183,7 +185,9 @@ def sweep(configs, results, args):
                     finish(line)
                 else:
                     waiting[key] = []
-                    workers.submit(try_one, line, model, args.timeout)
+                    generic = line['classes'] not in classes
+                    classes.add(line['classes'])
+                    workers.submit(try_one, line, model, generic, args.timeout)
                     continue
             else:
                 out = out or dict(arguments[0], status='failed', error='it kills the process')

@@ -3,6 +3,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 
 STATUSES = ('ok', 'nothing to swap', 'failed', 'stock fails too', 'missing package', 'no model')
+WITHOUT = 'As if no class had a slot'
 
 
 def sweep_table(results: Iterable[dict]) -> str:
@@ -10,20 +11,46 @@ def sweep_table(results: Iterable[dict]) -> str:
 
     Args:
         results: One per config: ``config``, ``key``, ``status``; and, from the first config with
-            its key, ``sites`` and ``runs`` as :func:`trial.try_config` makes them.
+            its key, ``sites`` and ``runs`` as :func:`trial.try_config` makes them. Numbers are of
+            configs, those of the generic run of the models that had one.
     """
     results = list(results)
     trials = {result['key']: result for result in results if 'runs' in result}
     number = Counter(result['key'] for result in results if result.get('key') in trials)
-    lines = ['# Sweep', '', *_totals(results), '', '## Classes', '', *_classes(trials, number)]
+    generic = {key: _only(trial, trial['runs']['generic']) for key, trial in trials.items()
+               if 'generic' in trial['runs']}
+    trials = {key: dict(trial, runs={name: run for name, run in trial['runs'].items()
+                                     if name != 'generic'}) for key, trial in trials.items()}
+    models = Counter(generic.keys())
+    lines = ['# Sweep', '', *_totals(results), '', '## Classes', '',
+             *_classes(trials, number, generic)]
     for title, rows in (
             ('Sites that refuse, by reason', _refusals(trials, number)),
             ('Failures', _failures(trials, number, 'failed')),
             ('Configs whose stock model fails too', _failures(trials, number, 'stock fails too')),
             ('Missing packages; configs that do not load, or take their process down',
-             _unread(results, trials, number))):
+             _unread(results, trials, number)),
+            (f'{WITHOUT}: models', _totals(generic.values())),
+            (f'{WITHOUT}: sites where there is none', [
+                f"- {', '.join(new)} in {trial['config']}" for key, trial in generic.items()
+                if (new := _beside_slots(trial, trials[key]))]),
+            (f'{WITHOUT}: sites that refuse', _refusals(generic, models)),
+            (f'{WITHOUT}: failures', _failures(generic, models, 'failed'))):
         lines += ['', f'## {title}', '', *(rows or ['None.'])]
     return '\n'.join(lines) + '\n'
+
+
+def _only(trial, run):
+    """A trial that had no run but the generic one."""
+    return dict(config=trial['config'], sites=run['sites'], status=run['status'],
+                runs=dict(generic=run))
+
+
+def _beside_slots(generic, trial):
+    """Sites of a generic run where there is no slot, nor one further below."""
+    slots = [f"{site['path']}." for site in trial['sites'] if site['slot']]
+    return [f"{site['path']} ({site['host']})" for site in generic['sites']
+            if site['slot'] and not any(path.startswith(f"{site['path']}.") for path in slots)]
 
 
 def _totals(results):
@@ -36,7 +63,7 @@ def _totals(results):
               for host in hosts)]
 
 
-def _classes(trials, number):
+def _classes(trials, number, generic):
     """Rows host class -> number of configs that have it, are swapped, ..."""
     have, nothing, optional = Counter(), Counter(), Counter()
     done, failed = defaultdict(Counter), defaultdict(Counter)
@@ -56,13 +83,19 @@ def _classes(trials, number):
                 if sites & set(run['swapped']):
                     which = done if run['status'] == 'ok' else failed
                     which[name][host] += number[key]
+    for trial in generic.values():
+        for host in {site['host'] for site in trial['sites']
+                     if site['path'] in trial['runs']['generic']['swapped']}:
+            (done if trial['status'] == 'ok' else failed)['generic'][host] += 1
     header = ['Host class', 'configs', *(f'{name} ok' for name in names),
-              *(f'{name} not' for name in names), 'no default site', 'optional site']
+              *(f'{name} not' for name in names), 'no default site', 'optional site', 'generic ok',
+              'generic not']
     return [f'| {" | ".join(header)} |', '|' + '---|' * len(header), *(
         f'| {host} | ' + ' | '.join(str(n) for n in [
             have[host], *(done[name][host] for name in names),
-            *(failed[name][host] for name in names), nothing[host], optional[host]]) + ' |'
-        for host in sorted(have))]
+            *(failed[name][host] for name in names), nothing[host], optional[host],
+            done['generic'][host], failed['generic'][host]]) + ' |'
+        for host in sorted({*have, *done['generic'], *failed['generic']}))]
 
 
 def _refusals(trials, number):

@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import cache
 from typing import Any, Optional
 from unittest.mock import patch
 
@@ -21,6 +22,7 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS as ROOT
 from torch import nn
 
+from mmups import swap
 from mmups.datasets.random_batch import random_batch
 from mmups.models.upsamplers import BaseUpsampler
 from mmups.swap import list_sites, swap_upsampler
@@ -34,6 +36,8 @@ INSTEAD = dict(with_cp=False, teacher_ckpt=None, pretrained=None, img_size=(SIDE
 BLOCKS = {'SwinTransformer': 'depths', 'MixVisionTransformer': 'num_layers', 'MSCAN': 'depths',
           'PCPVT': 'depths', 'SVT': 'depths', 'PyramidVisionTransformer': 'num_layers',
           'PyramidVisionTransformerV2': 'num_layers'}
+#: Name of the run that takes every class for one without a slot, and its upsampler.
+GENERIC, UNGUIDED = 'generic', dict(type='DySample')
 
 
 def reduced(cfg: Config) -> Config:
@@ -84,39 +88,66 @@ def key_of(cfg: Config) -> str:
     return hashlib.sha1(text.encode()).hexdigest()[:12]
 
 
-def try_config(cfg: Config, upsamplers: dict[str, dict]) -> dict:
+def classes_of(cfg: Config) -> str:
+    """The same for models whose backbones, necks and heads are of the same classes."""
+    return ' '.join(sorted({str(part['type']) for node in _dicts(cfg.model) if 'backbone' in node
+                            for value in node.values()
+                            for part in (value if isinstance(value, list) else [value])
+                            if isinstance(part, dict) and 'type' in part}))
+
+
+def try_config(cfg: Config, upsamplers: dict[str, dict], generic: bool = False) -> dict:
     """Swap, build and run a model once per upsampler.
 
     Args:
         cfg: A config that :func:`reduced` returned.
         upsamplers: Name -> configuration.
+        generic: True: one more run, 'generic', with DySample in what ``generic=True`` finds when no
+            class has a slot.
 
     Returns:
         JSON-ready: ``sites``, as :func:`mmups.list_sites` gives them, and ``runs``, name -> what
         became of it: ``swapped`` and ``refused``, the paths of the sites; ``failures``, phase
         ('build', 'predict', 'loss') -> error; and ``status``: 'ok', 'nothing to swap', 'missing
         package', 'stock fails too' in the same phases, or 'failed'. The run 'Interpolate' is of
-        the build alone.
+        the build alone; 'generic' has ``sites`` of its own.
     """
-    sites = list_sites(cfg)
-    result = dict(sites=[_row(site) for site in sites], runs={})
-    weights, stock = None, {}
-    plan = [('Interpolate', dict(mode='nearest'), False),
-            *((name, upsampler, True) for name, upsampler in upsamplers.items())]
-    for name, upsampler, run_it in plan:
-        run = result['runs'][name] = dict(status='nothing to swap', swapped=[], failures={})
-        listed = list_sites(cfg, upsampler)
-        run['refused'] = {site.path: site.reason for site in listed
-                          if site.reason and not site.optional and site.slot}
-        run['swapped'] = [site.path for site in listed if not site.reason and not site.optional]
-        if not run['swapped']:
-            continue
-        run['failures'], weights = _attempt(swap_upsampler(cfg, upsampler, run['swapped']), weights,
-                                            run_it)
-        if run['failures'] and run_it not in stock:
-            stock[run_it], _ = _attempt(cfg, None, run_it)
-        run['status'] = _status(run['failures'], stock.get(run_it))
+    runs = _Runs(cfg)
+    with patch.object(swap, '_found', cache(swap._found)):  # which takes most of the time
+        result = dict(sites=[_row(site) for site in list_sites(cfg)], runs=dict(
+            Interpolate=runs.run(dict(mode='nearest'), run_it=False),
+            **{name: runs.run(upsampler) for name, upsampler in upsamplers.items()}))
+        if generic:
+            with patch.object(swap, 'SLOT_OF', {}):
+                result['runs'][GENERIC] = dict(
+                    runs.run(UNGUIDED, generic=True),
+                    sites=[_row(site) for site in list_sites(cfg, UNGUIDED, generic=True)])
     return result
+
+
+class _Runs:
+    """Runs of one model, which share what weights they can, and what is known of the stock model.
+    """
+
+    def __init__(self, cfg: Config):
+        self.cfg = cfg
+        self.weights: Optional[dict] = None
+        self.stock: dict[bool, dict] = {}
+
+    def run(self, upsampler: dict, run_it: bool = True, generic: bool = False) -> dict:
+        """What became of one."""
+        sites = [site for site in list_sites(self.cfg, upsampler, generic) if not site.optional]
+        refused = {site.path: site.reason for site in sites
+                   if site.reason and (site.slot or generic)}
+        swapped = [site.path for site in sites if not site.reason]
+        if not swapped:
+            return dict(status='nothing to swap', swapped=swapped, refused=refused, failures={})
+        failures, self.weights = _attempt(
+            swap_upsampler(self.cfg, upsampler, swapped, generic), self.weights, run_it)
+        if failures and run_it not in self.stock:
+            self.stock[run_it], _ = _attempt(self.cfg, None, run_it)
+        return dict(status=_status(failures, self.stock.get(run_it)), swapped=swapped,
+                    refused=refused, failures=failures)
 
 
 def _status(failures: dict, stock: Optional[dict]) -> str:
@@ -130,7 +161,7 @@ def _status(failures: dict, stock: Optional[dict]) -> str:
 def _row(site) -> dict:
     row = asdict(site)
     row['steps'] = [str(step) for step in site.steps]
-    del row['location'], row['options']
+    del row['location'], row['options'], row['declared']
     return row
 
 
@@ -168,9 +199,10 @@ def _build(cfg: Config, weights: Optional[dict], random: bool) -> nn.Module:
     with _no_initial_values() if weights or not random else patch.dict({}):
         model = revert_sync_batchnorm(ROOT.build(ConfigDict(cfg.model, _scope_=cfg.default_scope)))
     if weights:
-        missing, _ = model.load_state_dict(weights, strict=False)
         for key, value in model.state_dict().items():
-            if key in missing and value.is_floating_point():
+            if key in weights and weights[key].shape == value.shape:  # of upsamplers it may differ
+                value.copy_(weights[key])
+            elif value.is_floating_point():
                 nn.init.normal_(value, std=0.01)
     elif random:  # what PyTorch draws explodes in a ResNet whose batch norms do not normalise
         record = 'mmengine.model.{}.update_init_info'  # takes longer than the initialisation
@@ -226,3 +258,12 @@ def make_batch(cfg: Config) -> dict:
     # LRASPPHead pools windows of 49 pixels at stride 8.
     lraspp = cfg.default_scope == 'mmseg' and 'LRASPP' in str(cfg.model.decode_head)
     return random_batch(cfg, (448, 448) if lraspp else (SIDE, SIDE))
+
+
+def _dicts(node: Any) -> Iterator[dict]:
+    """A config and all that stand in it."""
+    if isinstance(node, dict):
+        yield node
+    if isinstance(node, (dict, list, tuple)):
+        for value in node.values() if isinstance(node, dict) else node:
+            yield from _dicts(value)
