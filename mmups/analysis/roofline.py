@@ -156,7 +156,7 @@ def _a2u(module: nn.Module, maps: Maps) -> list[Step]:
     pool = elementwise('means of 6x6 cells', guide, 6 * (guide + narrowed), maps.element)
     encode = Step('depthwise convolution', 36 * numbers, maps.element * (guide + numbers))
     act = elementwise('leaky ReLU', 2 * numbers, element=maps.element)
-    return [elementwise('mean', guide, guide, maps.element), pool, pool,
+    return [elementwise('mean', guide, guide, maps.element), pool,
             elementwise('rows of channels', 2 * guide, element=maps.element), encode, encode,
             *2 * [_norm(maps, maps.coarse), act],
             elementwise('affinity', 4 * numbers, numbers),
