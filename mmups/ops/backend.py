@@ -34,17 +34,19 @@ AUTOMATIC = ('native', 'mmcv', 'embedding_bag')
 # Whether torch.vmap, torch.func.grad or the like is at work. The compiler knows this one; what
 # peek_interpreter_stack returns it takes for something even where it is None.
 _transform = getattr(torch._C, '_are_functorch_transforms_active', lambda: False)
-# A compiler calls such a function while it traces, and takes what it returns for constant.
-_constant = getattr(torch.compiler, 'assume_constant_result', lambda function: function)
 
 
-@_constant
 def missing(name: str) -> Optional[str]:
     """Why a backend cannot be used here, and the way out; None: it can be.
 
     >>> missing('reference')
     """
     return BACKENDS[name].missing()
+
+
+# The compiler calls such a function while it traces, and takes what it returns for constant. This
+# is all that torch.compiler.assume_constant_result does, after it has imported the compiler.
+missing._dynamo_marked_constant = True
 
 
 class use_backend:
