@@ -27,10 +27,11 @@ from torch.nn.parallel import DistributedDataParallel
 
 rank, folder, kind, *upsamplers = int(sys.argv[1]), *sys.argv[2:]
 torch.set_num_threads(1)
+device = torch.device('cuda', rank) if kind == 'nccl' else torch.device('cpu')
 
 
 def sharded(net):
-    return FullyShardedDataParallel(net, device_id=torch.device('cpu'), use_orig_params=True,
+    return FullyShardedDataParallel(net, device_id=device, use_orig_params=True,
                                     auto_wrap_policy=ModuleWrapPolicy({BaseUpsampler}))
 
 
@@ -40,7 +41,7 @@ def gradients(net):
                 for name, p in net.named_parameters()}
 
 
-wrap = dict(ddp=DistributedDataParallel, fsdp=sharded)[kind]
+wrap = dict(ddp=DistributedDataParallel, nccl=DistributedDataParallel, fsdp=sharded)[kind]
 cfg = Config.fromstring("""
 _base_ = 'mmseg::_base_/models/segformer_mit-b0.py'
 model = dict(
@@ -62,6 +63,7 @@ def train(upsampler, indices, distribute):
     for module in model.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.eval()  # its statistics would be those of one half
+    model.to(device)
     images = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
     labels = torch.randint(0, 3, (2, 1, 64, 64))
     batch = dict(inputs=[images[i] for i in indices], data_samples=[
@@ -78,7 +80,8 @@ def train(upsampler, indices, distribute):
     return dict(losses=losses, grads=gradients(net))
 
 
-dist.init_process_group('gloo', init_method=f'file://{folder}/store', rank=rank, world_size=2)
+dist.init_process_group('nccl' if kind == 'nccl' else 'gloo', init_method=f'file://{folder}/store',
+                        rank=rank, world_size=2)
 torch.save({name: dict(mine=train(name, [rank], wrap), joint=train(name, [0, 1], lambda net: net))
             for name in upsamplers}, f'{folder}/{rank}.pth')
 dist.destroy_process_group()
@@ -89,8 +92,10 @@ dist.destroy_process_group()
                     or not torch.distributed.is_gloo_available(), reason='needs gloo')
 @pytest.mark.parametrize(('kind', 'upsamplers'), [
     ('ddp', ['DySample']),
+    pytest.param('nccl', ['DySample'], marks=[pytest.mark.cuda, pytest.mark.skipif(
+        torch.cuda.device_count() < 2, reason='needs two GPUs')]),
     pytest.param('fsdp', sorted(registered_upsamplers()), marks=pytest.mark.slow)],
-    ids=['ddp', 'fsdp'])
+    ids=['ddp', 'nccl', 'fsdp'])
 def test_two_processes_equal_one(kind, upsamplers, tmp_path):
     """No unused parameter, and the averaged losses and gradients of both halves.
 
@@ -108,7 +113,7 @@ def test_two_processes_equal_one(kind, upsamplers, tmp_path):
     finally:
         for worker in workers:
             worker.kill()
-    results = [torch.load(tmp_path / f'{rank}.pth') for rank in range(2)]
+    results = [torch.load(tmp_path / f'{rank}.pth', map_location='cpu') for rank in range(2)]
     for name in upsamplers:
         first, second = (result[name]['mine'] for result in results)
         joint = results[0][name]['joint']
