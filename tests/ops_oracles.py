@@ -4,6 +4,7 @@ import math
 from functools import cache
 
 import torch
+from torch.nn.functional import grid_sample
 
 #: How far a result may be from the loop in float64, by the dtype of that result (or gradient):
 #: sums in float32 at least and one rounding, on every backend.
@@ -16,6 +17,23 @@ TOLERANCES = {
 DTYPES = list(TOLERANCES)
 #: PyTorch's own convolution keeps sums of halves in halves: this many steps of the format.
 STEPS = {'depthwise_transposed': 16}
+
+
+#: Operators that have second derivatives where PyTorch's grid_sample has.
+OF_POINTS = ('sample_dynamic', 'deform_query_key', 'deform_attend')
+
+
+@cache
+def grid_sample_differentiates_twice():
+    """PyTorch 2.11 does not."""
+    x, grid = torch.ones(1, 1, 2, 2, requires_grad=True), torch.zeros(1, 1, 1, 2)
+    slope, = torch.autograd.grad(grid_sample(x, grid, align_corners=False).square().sum(), x,
+                                 create_graph=True)
+    try:
+        torch.autograd.grad(slope.sum(), x)
+    except RuntimeError:
+        return False
+    return True
 
 
 def fine_map(pixels, n, h, w):

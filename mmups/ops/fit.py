@@ -3,9 +3,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# Older PyTorch cannot tell an export from other compilations; there a graph keeps its sizes.
-_is_exporting = getattr(torch.compiler, 'is_exporting', lambda: False)
-
 
 def is_recording() -> bool:
     """Whether a graph for maps of other sizes is being recorded (a trace, an export).
@@ -15,7 +12,9 @@ def is_recording() -> bool:
     >>> is_recording()
     False
     """
-    return torch.jit.is_tracing() or _is_exporting()
+    # Not is_exporting(): up to PyTorch 2.12 the compiler takes it for true wherever it compiles.
+    # Before 2.7 there is neither; there the graph of an export keeps its sizes.
+    return torch.jit.is_tracing() or getattr(torch.compiler, '_is_exporting_flag', False)
 
 
 def fit_size(x: Tensor, size: tuple[int, int]) -> Tensor:

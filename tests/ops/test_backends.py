@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from ops_oracles import OF_POINTS, grid_sample_differentiates_twice
 
 from mmups import ops
 from mmups.ops import backend as backends
@@ -137,6 +138,8 @@ def test_threads_change_nothing(call):
 def test_gradients_of_gradients(call):
     tensors = [tensor.requires_grad_() for tensor in call.draw()]
     assert torch.autograd.gradcheck(lambda *maps: call.run(maps), tensors, fast_mode=True)
+    if call.operator in OF_POINTS and not grid_sample_differentiates_twice():
+        pytest.skip('no second derivative of grid_sample in this PyTorch')
     assert torch.autograd.gradgradcheck(lambda *maps: call.run(maps), tensors,
                                         fast_mode=True, atol=1e-4)
 
