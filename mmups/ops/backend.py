@@ -9,7 +9,8 @@ native        compiled for CPUs (``mmups/csrc``), where mmups was installed besi
               a compiler
 embedding_bag reassembly in inference on a CPU without ``native``, in PyTorch's operators
 mmcv          mmcv's CUDA kernel of CARAFE
-triton        kernels for CUDA, by name only
+triton        kernels for CUDA; by themselves for windows and the transposed convolution, by
+              name for moving points, where they save memory and not time (docs/benchmark.md)
 ============= ====================================================================================
 
 Whichever runs, the numbers are the same to rounding. A backend is passed by where it has no such
@@ -28,8 +29,10 @@ from .fit import is_recording
 AUTO = 'auto'
 BACKENDS = dict(native=native, mmcv=mmcv, triton=triton, embedding_bag=embedding_bag,
                 reference=reference)
-#: Tried in this order where no backend is named; then the reference.
-AUTOMATIC = ('native', 'mmcv', 'embedding_bag')
+#: Tried in this order where no backend is named, each for these operators (None: for all that it
+#: has); then the reference.
+AUTOMATIC = dict(native=None, mmcv=None,
+                 triton=('reassemble', 'query_key', 'depthwise_transposed'), embedding_bag=None)
 
 # Whether torch.vmap, torch.func.grad or the like is at work. The compiler knows this one; what
 # peek_interpreter_stack returns it takes for something even where it is None.
@@ -91,8 +94,9 @@ def current_backend() -> str:
 def implementation(operator: str, x: Tensor) -> Callable:
     """The function that computes ``operator`` for tensors such as ``x``."""
     if not is_recording() and not _transform() and not _forward_mode():
-        for name in AUTOMATIC if _named == AUTO else (_named, ):
-            if BACKENDS[name].serves(operator, x) and missing(name) is None:
+        for name, operators in AUTOMATIC.items() if _named == AUTO else ((_named, None), ):
+            if ((operators is None or operator in operators)
+                    and BACKENDS[name].serves(operator, x) and missing(name) is None):
                 return getattr(BACKENDS[name], operator)
     return getattr(reference, operator)
 

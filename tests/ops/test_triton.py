@@ -368,6 +368,22 @@ def test_nothing_is_imported_before_the_backend_is_asked_for():
     assert done.stdout.split() == ['[]']
 
 
-def test_automatic_choice_leaves_it_out():
-    """By name only, until it has run on a GPU."""
-    assert 'triton' not in backends.AUTOMATIC
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
+@pytest.mark.parametrize('operator', triton.OPERATORS)
+def test_automatic_choice(operator):
+    """What is faster than the reference on an H100: see docs/benchmark.md."""
+    with ops.use_backend('auto'):
+        chosen = backends.implementation(operator, torch.zeros(1, device='cuda'))
+    fast = backends.AUTOMATIC['triton']
+    assert chosen is getattr(triton if operator in fast else reference, operator)
+
+
+def test_gpus_before_triton(monkeypatch):
+    for name, value in dict(is_available=True, get_device_capability=(6, 1),
+                            get_device_name='GTX 1080').items():
+        monkeypatch.setattr(torch.cuda, name, lambda value=value: value)
+    monkeypatch.setattr(triton, 'find_spec', lambda name: True)
+    triton.missing.cache_clear()
+    assert 'GTX 1080 is older' in triton.missing()
+    triton.missing.cache_clear()

@@ -1,4 +1,4 @@
-"""Triton kernels for CUDA, by name; a CPU runs them through triton's interpreter, for tests.
+"""Triton kernels for CUDA; a CPU runs them through triton's interpreter, for tests.
 
 Triton comes with PyTorch's builds for CUDA. With ``TRITON_INTERPRET=1`` in the environment from
 the start, its interpreter takes the place of its compiler. Nothing of triton is imported before
@@ -28,6 +28,8 @@ def missing() -> Optional[str]:
     if not torch.cuda.is_available() and not INTERPRETED:
         return ('PyTorch finds no GPU; TRITON_INTERPRET=1 in the environment lets the CPU '
                 'interpret the kernels, slowly')
+    if torch.cuda.is_available() and torch.cuda.get_device_capability() < (7, 0):
+        return f'{torch.cuda.get_device_name()} is older than the GPUs that triton compiles for'
     if not hasattr(torch.library, 'custom_op'):
         return 'torch.library has no custom_op; install PyTorch 2.4 or later'
     try:
