@@ -16,13 +16,20 @@ struct Output {
   int64_t n, c, h, w;  // strides in elements
 };
 
+// A map (N, C, H, W) that is read where it lies: channels or columns are neighbours in memory.
+template <class A>
+struct Input {
+  const A* data;
+  int64_t n, c, h, w;  // strides in elements
+};
+
 // Sizes of maps and windows; h and w are the coarse ones, c the channels of all groups.
 struct Sizes {
   int64_t n, c, h, w, groups, scale, kernel, points;
 };
 
-// A is what sums are made in: float or double. Inputs are contiguous, those called `rows` as
-// (N, h, w, C). Each function does the units `begin` to `end` of its operator, and no two units
+// A is what sums are made in: float or double. Pointers are to contiguous inputs, those called
+// `rows` as (N, h, w, C). Each function does the units `begin` to `end` of its operator, and no two units
 // write to the same place: results do not depend on the number of threads.
 template <class A>
 struct Kernels {
@@ -43,16 +50,16 @@ struct Kernels {
   void (*sample)(const A* rows, const A* offset, const Output& out, const Sizes& sizes,
                  int64_t begin, int64_t end, A* scratch);
   // Unit: a group of an image. `grad_rows` starts at zero.
-  void (*sample_backward)(const A* grad, const A* rows, const A* offset, A* grad_rows,
+  void (*sample_backward)(const Input<A>& grad, const A* rows, const A* offset, A* grad_rows,
                           A* grad_offset, const Sizes& sizes, int64_t begin, int64_t end,
                           A* scratch);
   // Unit: a fine row of an image.
-  void (*deform_query_key)(const A* query, const A* rows, const A* offset, A* logits,
+  void (*deform_query_key)(const Input<A>& query, const A* rows, const A* offset, A* logits,
                            const Sizes& sizes, int64_t begin, int64_t end, A* scratch);
   void (*deform_attend)(const A* attention, const A* rows, const A* offset, const Output& out,
                         const Sizes& sizes, int64_t begin, int64_t end, A* scratch);
   // Unit: a group of an image. `grad_rows` starts at zero.
-  void (*deform_adjoint)(const A* fine, const A* weights, const A* offset, const A* rows,
+  void (*deform_adjoint)(const Input<A>& fine, const A* weights, const A* offset, const A* rows,
                          A* grad_rows, A* grad_offset, const Sizes& sizes, int64_t begin,
                          int64_t end, A* scratch);
   int64_t (*points_scratch)(const Sizes& sizes);

@@ -61,6 +61,16 @@ Tensor rows(const Tensor& x, at::ScalarType type) {
   return x.to(type).contiguous(at::MemoryFormat::ChannelsLast);
 }
 
+// In the memory format that it comes in.
+Tensor planes_or_rows(const Tensor& x, at::ScalarType type) {
+  return x.to(type).contiguous(x.suggest_memory_format());
+}
+
+template <class A>
+Input<A> input_of(const Tensor& x) {
+  return {x.data_ptr<A>(), x.stride(0), x.stride(1), x.stride(2), x.stride(3)};
+}
+
 Tensor new_output(const Tensor& like, int64_t n, int64_t c, int64_t h, int64_t w) {
   return at::empty({n, c, h, w}, like.options(), like.suggest_memory_format());
 }
@@ -193,13 +203,14 @@ std::tuple<Tensor, Tensor> sample_dynamic_backward(const Tensor& grad, const Ten
                                                    int64_t groups) {
   const auto type = sum_type(x);
   const Sizes z = sample_sizes(x, offset, scale, groups);
-  const Tensor grads = planes(grad, type), maps = rows(x, type), offsets = planes(offset, type);
+  const Tensor grads = planes_or_rows(grad, type), maps = rows(x, type);
+  const Tensor offsets = planes(offset, type);
   const Tensor grad_x = at::zeros({z.n, z.h, z.w, z.c}, maps.options());
   const Tensor grad_offset = at::empty(offset.sizes(), offsets.options());
   for_units(type, z.n * groups, [&](auto& set) { return set.points_scratch(z); },
             [&](auto& set, int64_t begin, int64_t end, auto* scratch) {
               using A = A_OF(set);
-              set.sample_backward(grads.data_ptr<A>(), maps.data_ptr<A>(), offsets.data_ptr<A>(),
+              set.sample_backward(input_of<A>(grads), maps.data_ptr<A>(), offsets.data_ptr<A>(),
                                   grad_x.data_ptr<A>(), grad_offset.data_ptr<A>(), z, begin, end,
                                   scratch);
             });
@@ -226,14 +237,14 @@ Tensor deform_query_key(const Tensor& query, const Tensor& key, const Tensor& of
   const auto type = sum_type(query);
   const Sizes z = points_sizes(query, key, offset, groups, scale);
   check(query.dim() == 4 && query.size(1) == z.c, "deform_query_key", query, key);
-  const Tensor queries = planes(query, type), keys = rows(key, type);
+  const Tensor queries = planes_or_rows(query, type), keys = rows(key, type);
   const Tensor offsets = planes(offset, type);
   const Tensor out = at::empty({z.n, groups, z.points, z.h * scale, z.w * scale},
                                queries.options());
   for_units(type, z.n * z.h * scale, [&](auto& set) { return set.points_scratch(z); },
             [&](auto& set, int64_t begin, int64_t end, auto* scratch) {
               using A = A_OF(set);
-              set.deform_query_key(queries.data_ptr<A>(), keys.data_ptr<A>(),
+              set.deform_query_key(input_of<A>(queries), keys.data_ptr<A>(),
                                    offsets.data_ptr<A>(), out.data_ptr<A>(), z, begin, end,
                                    scratch);
             });
@@ -267,14 +278,14 @@ std::tuple<Tensor, Tensor> deform_adjoint(const Tensor& fine, const Tensor& weig
   const Sizes z = points_sizes(fine, coarse, offset, groups, scale);
   check(fine.dim() == 4 && fine.size(1) == z.c, "deform_adjoint", fine, coarse);
   check(weights.dim() == 5 && weights.size(2) == z.points, "deform_adjoint", weights, offset);
-  const Tensor maps = planes(fine, type), w = planes(weights, type), values = rows(coarse, type);
-  const Tensor offsets = planes(offset, type);
+  const Tensor maps = planes_or_rows(fine, type), w = planes(weights, type);
+  const Tensor values = rows(coarse, type), offsets = planes(offset, type);
   const Tensor grad_coarse = at::zeros({z.n, z.h, z.w, z.c}, values.options());
   const Tensor grad_offset = at::empty(offset.sizes(), offsets.options());
   for_units(type, z.n * groups, [&](auto& set) { return set.points_scratch(z); },
             [&](auto& set, int64_t begin, int64_t end, auto* scratch) {
               using A = A_OF(set);
-              set.deform_adjoint(maps.data_ptr<A>(), w.data_ptr<A>(), offsets.data_ptr<A>(),
+              set.deform_adjoint(input_of<A>(maps), w.data_ptr<A>(), offsets.data_ptr<A>(),
                                  values.data_ptr<A>(), grad_coarse.data_ptr<A>(),
                                  grad_offset.data_ptr<A>(), z, begin, end, scratch);
             });

@@ -1,7 +1,8 @@
 // Bilinear samples of a coarse map at moving points, for all channels of a group at once.
 //
-// A vector holds channels: coarse maps are `rows`, (N, h, w, C), and a tile of neighbouring fine
-// columns is turned once between rows and the planes of contiguous maps.
+// A vector holds channels: coarse maps are `rows`, (N, h, w, C). Fine maps whose channels are
+// neighbours are read and written where they lie; of contiguous ones a tile of neighbouring columns
+// is turned once between rows and planes.
 constexpr int64_t tile_columns = 16;
 
 // The four pixels around a point, their weights, and how far the point is from the first.
@@ -113,6 +114,30 @@ inline void corner_products(const A* rows, int64_t stride, const Point<A>& point
     for (int k = 0; k < 4; ++k) products[k] += fine[t] * p[k][t];
 }
 
+// Inner product of `fine` with the value at the point.
+template <class A>
+inline A point_product(const A* rows, int64_t stride, const Point<A>& point, const A* fine,
+                       int64_t count) {
+  constexpr int V = Lanes<A>::count;
+  const A* p[4];
+  Vector<A> weights[4];
+  for (int k = 0; k < 4; ++k) {
+    p[k] = rows + point.at[k] * stride;
+    weights[k] = broadcast(point.weight[k]);
+  }
+  Vector<A> sums = {};
+  int64_t t = 0;
+  for (; t + V <= count; t += V) {
+    Vector<A> value = weights[0] * load(p[0] + t);
+    for (int k = 1; k < 4; ++k) value += weights[k] * load(p[k] + t);
+    sums += load(fine + t) * value;
+  }
+  A total = count < V ? A(0) : sum<A>(sums);
+  for (; t < count; ++t)
+    for (int k = 0; k < 4; ++k) total += fine[t] * point.weight[k] * p[k][t];
+  return total;
+}
+
 template <class A>
 inline void add_to_corners(A* grad_rows, int64_t stride, const Point<A>& point, A factor,
                            const A* fine, int64_t count) {
@@ -150,11 +175,30 @@ inline void write_tile(const A* tile, T* out, const Output& strides, int64_t col
     for (int64_t t = 0; t < columns; ++t)
       put(out + q * strides.c + t * strides.w, tile[t * channels + q]);
 }
+
+// Columns of a fine map's row, each with its channels side by side.
 template <class A>
-inline void read_tile(const A* plane, int64_t plane_size, int64_t columns, int64_t channels,
-                      A* tile) {
+struct Columns {
+  const A* data;
+  int64_t stride;
+  const A* at(int64_t t) const { return data + t * stride; }
+};
+template <class A>
+inline Columns<A> columns_of(const A* map, const Input<A>& strides, int64_t columns,
+                             int64_t channels, A* tile) {
+  if (strides.c == 1) return {map, strides.w};
   for (int64_t q = 0; q < channels; ++q)
-    for (int64_t t = 0; t < columns; ++t) tile[t * channels + q] = plane[q * plane_size + t];
+    for (int64_t t = 0; t < columns; ++t)
+      tile[t * channels + q] = map[q * strides.c + t * strides.w];
+  return {tile, channels};
+}
+// Where they are written: in a map of sums itself, if its channels are neighbours.
+template <class A, class T>
+inline A* in_place(T* map, const Output& strides) {
+  if constexpr (__is_same(A, T))
+    return strides.c == 1 ? map : nullptr;
+  else
+    return nullptr;
 }
 
 template <class A>
@@ -185,14 +229,16 @@ inline void sample_to(const A* rows, const A* offset, T* out, const Output& stri
     for (int64_t column = 0; column < width; column += tile_columns)
       for (int64_t g = 0; g < z.groups; ++g) {
         const int64_t columns = least(tile_columns, width - column);
+        T* const tile = to + g * depth * strides.c + column * strides.w;
+        A* const direct = in_place<A>(tile, strides);
         for (int64_t t = 0; t < columns; ++t) {
           int64_t place[2];
           const auto point =
               dynamic_point(offset + image * offsets, g, row, column + t, z, place);
-          blend(map + g * depth, z.c, point, A(1), depth, scratch + t * depth, false);
+          blend(map + g * depth, z.c, point, A(1), depth,
+                direct ? direct + t * strides.w : scratch + t * depth, false);
         }
-        write_tile(scratch, to + g * depth * strides.c + column * strides.w, strides, columns,
-                   depth);
+        if (!direct) write_tile(scratch, tile, strides, columns, depth);
       }
   }
 }
@@ -206,7 +252,7 @@ inline void sample(const A* rows, const A* offset, const Output& out, const Size
 }
 
 template <class A>
-inline void sample_backward(const A* grad, const A* rows, const A* offset, A* grad_rows,
+inline void sample_backward(const Input<A>& grad, const A* rows, const A* offset, A* grad_rows,
                             A* grad_offset, const Sizes& z, int64_t begin, int64_t end,
                             A* scratch) {
   const int64_t height = z.h * z.scale, width = z.w * z.scale, plane = z.h * z.w;
@@ -214,16 +260,17 @@ inline void sample_backward(const A* grad, const A* rows, const A* offset, A* gr
   for (int64_t unit = begin; unit < end; ++unit) {
     const int64_t image = unit / z.groups, g = unit % z.groups;
     const int64_t map = image * plane * z.c + g * depth;
-    const A* planes = grad + (image * z.c + g * depth) * height * width;
+    const A* from = grad.data + image * grad.n + g * depth * grad.c;
     for (int64_t row = 0; row < height; ++row)
       for (int64_t column = 0; column < width; column += tile_columns) {
         const int64_t columns = least(tile_columns, width - column);
-        read_tile(planes + row * width + column, height * width, columns, depth, scratch);
+        const auto fines = columns_of(from + row * grad.h + column * grad.w, grad, columns, depth,
+                                      scratch);
         for (int64_t t = 0; t < columns; ++t) {
           int64_t place[2];
           const auto point =
               dynamic_point(offset + image * offsets, g, row, column + t, z, place);
-          const A* fine = scratch + t * depth;
+          const A* fine = fines.at(t);
           A products[4], by_x, by_y;
           corner_products(rows + map, z.c, point, fine, depth, products);
           derivatives(point, products, by_x, by_y);
@@ -247,7 +294,7 @@ inline OpenPoint<A> deformed_point(const A* offset, int64_t point, int64_t row, 
 }
 
 template <class A>
-inline void deform_query_key(const A* query, const A* rows, const A* offset, A* logits,
+inline void deform_query_key(const Input<A>& query, const A* rows, const A* offset, A* logits,
                              const Sizes& z, int64_t begin, int64_t end, A* scratch) {
   const int64_t height = z.h * z.scale, width = z.w * z.scale, fine = height * width;
   const int64_t depth = z.c / z.groups;
@@ -255,18 +302,18 @@ inline void deform_query_key(const A* query, const A* rows, const A* offset, A* 
     const int64_t image = unit / height, row = unit % height;
     for (int64_t column = 0; column < width; column += tile_columns) {
       const int64_t columns = least(tile_columns, width - column);
-      read_tile(query + image * z.c * fine + row * width + column, fine, columns, z.c, scratch);
+      const auto queries =
+          columns_of(query.data + image * query.n + row * query.h + column * query.w, query,
+                     columns, z.c, scratch);
       for (int64_t g = 0; g < z.groups; ++g)
         for (int64_t t = 0; t < columns; ++t)
           for (int64_t p = 0; p < z.points; ++p) {
             const int64_t index = (image * z.groups + g) * z.points + p;
             int64_t place[2];
             const auto open = deformed_point(offset, index, row, column + t, z, place);
-            A products[4], total = 0;
-            corner_products(rows + image * z.h * z.w * z.c + g * depth, z.c, open.point,
-                            scratch + t * z.c + g * depth, depth, products);
-            for (int k = 0; k < 4; ++k) total += open.point.weight[k] * products[k];
-            logits[index * fine + row * width + column + t] = total;
+            logits[index * fine + row * width + column + t] =
+                point_product(rows + image * z.h * z.w * z.c + g * depth, z.c, open.point,
+                              queries.at(t) + g * depth, depth);
           }
     }
   }
@@ -282,18 +329,20 @@ inline void deform_attend_to(const A* attention, const A* rows, const A* offset,
     const int64_t image = unit / height, row = unit % height;
     for (int64_t column = 0; column < width; column += tile_columns) {
       const int64_t columns = least(tile_columns, width - column);
+      T* const tile = out + image * strides.n + row * strides.h + column * strides.w;
+      A* const direct = in_place<A>(tile, strides);
       for (int64_t g = 0; g < z.groups; ++g)
-        for (int64_t t = 0; t < columns; ++t)
+        for (int64_t t = 0; t < columns; ++t) {
+          A* const to = (direct ? direct + t * strides.w : scratch + t * z.c) + g * depth;
           for (int64_t p = 0; p < z.points; ++p) {
             const int64_t index = (image * z.groups + g) * z.points + p;
             int64_t place[2];
             const auto open = deformed_point(offset, index, row, column + t, z, place);
             blend(rows + image * z.h * z.w * z.c + g * depth, z.c, open.point,
-                  attention[index * fine + row * width + column + t], depth,
-                  scratch + t * z.c + g * depth, p > 0);
+                  attention[index * fine + row * width + column + t], depth, to, p > 0);
           }
-      write_tile(scratch, out + image * strides.n + row * strides.h + column * strides.w, strides,
-                 columns, z.c);
+        }
+      if (!direct) write_tile(scratch, tile, strides, columns, z.c);
     }
   }
 }
@@ -307,7 +356,7 @@ inline void deform_attend(const A* attention, const A* rows, const A* offset, co
 }
 
 template <class A>
-inline void deform_adjoint(const A* fine_map, const A* weights, const A* offset, const A* rows,
+inline void deform_adjoint(const Input<A>& fine_map, const A* weights, const A* offset, const A* rows,
                            A* grad_rows, A* grad_offset, const Sizes& z, int64_t begin,
                            int64_t end, A* scratch) {
   const int64_t height = z.h * z.scale, width = z.w * z.scale, fine = height * width;
@@ -315,11 +364,12 @@ inline void deform_adjoint(const A* fine_map, const A* weights, const A* offset,
   for (int64_t unit = begin; unit < end; ++unit) {
     const int64_t image = unit / z.groups, g = unit % z.groups;
     const int64_t map = image * z.h * z.w * z.c + g * depth;
-    const A* planes = fine_map + (image * z.c + g * depth) * fine;
+    const A* from = fine_map.data + image * fine_map.n + g * depth * fine_map.c;
     for (int64_t row = 0; row < height; ++row)
       for (int64_t column = 0; column < width; column += tile_columns) {
         const int64_t columns = least(tile_columns, width - column);
-        read_tile(planes + row * width + column, fine, columns, depth, scratch);
+        const auto fines = columns_of(from + row * fine_map.h + column * fine_map.w, fine_map,
+                                      columns, depth, scratch);
         for (int64_t t = 0; t < columns; ++t)
           for (int64_t p = 0; p < z.points; ++p) {
             const int64_t index = unit * z.points + p;
@@ -327,12 +377,12 @@ inline void deform_adjoint(const A* fine_map, const A* weights, const A* offset,
             const auto open = deformed_point(offset, index, row, column + t, z, place);
             const A weight = weights[index * fine + row * width + column + t];
             A products[4], by_x, by_y;
-            corner_products(rows + map, z.c, open.point, scratch + t * depth, depth, products);
+            corner_products(rows + map, z.c, open.point, fines.at(t), depth, products);
             for (int k = 0; k < 4; ++k) products[k] *= open.inside[k];
             derivatives(open.point, products, by_x, by_y);
             grad_offset[place[0]] = weight * by_x;
             grad_offset[place[1]] = weight * by_y;
-            add_to_corners(grad_rows + map, z.c, open.point, weight, scratch + t * depth, depth);
+            add_to_corners(grad_rows + map, z.c, open.point, weight, fines.at(t), depth);
           }
       }
   }
