@@ -148,6 +148,7 @@ def check_ignored(ignored: str) -> None:
 def _window_max(values: Tensor, width: int, outside: float) -> Tensor:
     """Maximum over the square of side 2 ``width`` + 1 around every pixel, with ``outside`` around
     the image: a maximum over runs of 1, 2, 4, ... pixels, first along rows, then along columns."""
+    width = min(width, max(values.shape[-2:]))  # a wider square sees nothing more
     side = 2 * width + 1
     values = F.pad(values, (width, ) * 4, value=outside)
     for dim in (-1, -2):
