@@ -62,13 +62,11 @@ def boundary_band(labels: Tensor, width: int, frame: bool = True,
     Returns:
         The band, bool, of the shape of ``labels``.
     """
-    values = labels.float()
-    low, high = values, values
+    ends = torch.stack([labels.float(), -labels.float()])  # their maxima: largest, - smallest label
     if skip is not None:
-        low, high = (values.masked_fill(skip, end) for end in (float('inf'), float('-inf')))
-    high = _window_max(high, width, outside=float('inf' if frame else '-inf'))
-    low = -_window_max(-low, width, outside=float('-inf'))
-    band = low != high
+        ends.masked_fill_(skip, float('-inf'))
+    largest, smallest = _window_max(ends, width, outside=float('inf' if frame else '-inf'))
+    band = largest != -smallest
     return band if skip is None else band & ~skip
 
 
