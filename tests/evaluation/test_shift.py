@@ -1,4 +1,7 @@
 """Shift consistency of toys whose answer is known, and equivariance of upsamplers."""
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -174,6 +177,15 @@ def test_upsamplers_of_the_package(name):
     x = smooth(16, 24)
     assert equivariance_error(up, x, (1, 2), margin=8) < 1e-4
     assert equivariance_error(up, x, (0.5, 0.5), margin=8) > 1e-3
+
+
+def test_example_of_the_docs(capsys):
+    page = (Path(__file__).parents[2] / 'docs/stability.md').read_text(encoding='utf-8')
+    block, = (block for block in re.findall(r'```python\n(.*?)```', page, re.S)
+              if 'equivariance_error' in block)
+    exec(block, {})
+    for line in capsys.readouterr().out.splitlines():
+        assert f'`{line}`' in page
 
 
 def test_guide_moves_along():
