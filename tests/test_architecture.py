@@ -43,18 +43,18 @@ ARROWS = {
 }
 #: Hosts and heavy packages: only these rooms may import them, besides tools.
 HOSTS = {
-    'mmdet': {'det', 'datasets'},
+    'mmdet': {'det', 'datasets', 'evaluation'},  # a metric that extends mmdet's
     'mmseg': {'seg', 'datasets'},
     # In ops and upsamplers, inside functions: a faster kernel, and the norms of IndexNet.
     'mmcv': {'det', 'seg', 'engine', 'ops', 'upsamplers'},
 }
 #: Rooms with a closed list of third parties, besides the standard library. Shells of
-#: metrics use mmengine and, to read files, its dependency cv2.
+#: metrics use mmengine and, to read files, its dependencies cv2 and PIL; one extends mmdet's.
 THIRD_PARTIES = {
     'mmups/ops': {'torch', 'mmcv', 'triton'},
     'mmups/models/upsamplers': {'torch', 'mmengine', 'mmcv'},
     'mmups/models/layers': {'torch', 'mmengine'},
-    'mmups/evaluation': {'torch', 'numpy', 'mmengine', 'cv2'},
+    'mmups/evaluation': {'torch', 'numpy', 'mmengine', 'cv2', 'PIL', 'mmdet', 'pycocotools'},
     'mmups/registry.py': {'mmengine'},
     'mmups/__init__.py': set(),
     'mmups/version.py': set(),

@@ -220,6 +220,25 @@ def test_parses(path):
     Config.fromstring(cfg.pretty_text, '.py')
 
 
+@pytest.mark.parametrize('path', [path for path in MODEL_CONFIGS if path not in PAPER_CONFIGS],
+                         ids=lambda path: path.stem)
+def test_digit_scenes_report_boundaries(path):
+    """Beside the hosts' metrics; of boxes alone there is none."""
+    cfg = Config.fromfile(path)
+    assert cfg.val_evaluator == cfg.test_evaluator
+    evaluators = cfg.val_evaluator if isinstance(cfg.val_evaluator, list) else [cfg.val_evaluator]
+    types = [evaluator.type for evaluator in evaluators]
+    if path.parent.name in ('faster_rcnn', 'rtmdet'):
+        assert evaluators[0].metric == 'bbox'
+    elif path.parent.name == 'mask_rcnn':
+        assert types == ['mmups.BoundaryCocoMetric']
+        assert evaluators[0].metric == ['bbox', 'segm', 'boundary']
+    elif path.parent.name == 'panoptic_fpn':
+        assert types == ['mmups.BoundaryPanopticMetric']
+    else:
+        assert types == ['IoUMetric', 'mmups.BoundaryIoUMetric']
+
+
 @pytest.mark.parametrize('path', FRAGMENTS, ids=lambda path: path.stem)
 def test_fragment(path):
     """One variable, explained in a comment or a docstring, that builds on 256 channels."""

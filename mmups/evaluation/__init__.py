@@ -1,6 +1,32 @@
 """Metrics: pure functions on arrays, and mmengine metrics that hold their state."""
-from .panoptic_metric import PanopticMetric
-from .panoptic_quality import Quality, class_quality, match_segments, mean_quality
+from mmups.registry import METRICS
 
-__all__ = ['PanopticMetric', 'Quality', 'class_quality', 'match_segments',
-           'mean_quality']
+from .boundary import (
+    band_width,
+    boundary_band,
+    boundary_intersect_and_union,
+    split_intersect_and_union,
+)
+from .boundary_metric import BoundaryIoUMetric
+from .overlap import (
+    Stability,
+    accuracy,
+    class_iou,
+    intersect_and_union,
+    mean_iou,
+    prediction_stability,
+)
+from .panoptic_metric import BoundaryPanopticMetric, PanopticMetric
+from .panoptic_quality import Quality, class_quality, match_segments, mean_quality
+from .shift import equivariance_error, shift_agreements, shift_consistency, shift_image
+
+METRICS.register_hosted('mmdet.evaluation', 'mmups.evaluation.coco_metric',
+                        ('BoundaryCocoMetric', ))
+
+__all__ = [
+    'BoundaryIoUMetric', 'BoundaryPanopticMetric', 'PanopticMetric', 'Quality', 'Stability',
+    'accuracy', 'band_width', 'boundary_band', 'boundary_intersect_and_union', 'class_iou',
+    'class_quality', 'equivariance_error', 'intersect_and_union', 'match_segments', 'mean_iou',
+    'mean_quality', 'prediction_stability', 'shift_agreements', 'shift_consistency', 'shift_image',
+    'split_intersect_and_union'
+]

@@ -11,7 +11,9 @@ from mmengine.logging import MMLogger
 from mmups.panoptic_png import ids_from_rgb
 from mmups.registry import METRICS
 
+from .boundary import band_width
 from .panoptic_quality import VOID, class_quality, match_segments, mean_quality
+from .table import format_table
 
 #: mmdet writes a pixel of its panoptic maps as label + INSTANCE_OFFSET * instance
 #: (``mmdet.evaluation.functional.INSTANCE_OFFSET``)
@@ -70,18 +72,25 @@ class PanopticMetric(BaseMetric):
             if img_id not in self.annotations:
                 raise ValueError(f'{self.ann_file} has no annotation for image {img_id!r}')
             try:
-                self.results.append(match_segments(
-                    *self._prediction(sample), *self._truth(self.annotations[img_id]),
-                    num_categories=len(self.categories)))
+                self.results.append(self._match(*self._prediction(sample),
+                                                *self._truth(self.annotations[img_id])))
             except ValueError as error:
                 raise ValueError(f'image {img_id!r}: {error}') from error
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Add the images up, log the table, and return nine numbers in percent."""
-        logger = MMLogger.get_current_instance()
         if len(results) < len(self.annotations):
-            logger.warning(f'panoptic quality over {len(results)} of {len(self.annotations)} '
-                           f'images in {self.ann_file}')
+            MMLogger.get_current_instance().warning(
+                f'panoptic quality over {len(results)} of {len(self.annotations)} images in '
+                f'{self.ann_file}')
+        return self._quality('Panoptic quality', results)
+
+    def _match(self, *segments, **kwargs) -> np.ndarray:
+        """What is kept of an image, given the maps and the segments of :func:`match_segments`."""
+        return match_segments(*segments, num_categories=len(self.categories), **kwargs)
+
+    def _quality(self, title: str, results: list[np.ndarray]) -> dict[str, float]:
+        """Means in percent over arrays (C, 4); logs their table."""
         sums = sum(results, np.zeros((len(self.categories), 4)))
         things = np.array([bool(category['isthing']) for category in self.categories])
         metrics, rows = {}, []
@@ -94,7 +103,8 @@ class PanopticMetric(BaseMetric):
         if self.classwise:
             names = (category['name'] for category in self.categories)
             rows.extend(zip(names, (100 * class_quality(sums)).tolist()))
-        logger.info(f'Panoptic quality (number of categories)\n{_format(rows)}')
+        MMLogger.get_current_instance().info(
+            f'{title} (number of categories)\n{format_table(KEYS, rows)}')
         return metrics
 
     def _prediction(self, sample: dict) -> tuple[np.ndarray, dict[int, int]]:
@@ -142,10 +152,33 @@ class PanopticMetric(BaseMetric):
         return ids_from_rgb(bgr[..., ::-1])
 
 
-def _format(rows: list[tuple[str, list[float]]]) -> str:
-    """Rows of a name and three numbers, as a table."""
-    width = max(len(name) for name, _ in rows)
-    lines = [' ' * width + ''.join(f'{key:>8}' for key in KEYS)]
-    lines += [f'{name:<{width}}' + ''.join(f'{value:8.2f}' for value in values)
-              for name, values in rows]
-    return '\n'.join(lines)
+@METRICS.register_module()
+class BoundaryPanopticMetric(PanopticMetric):
+    """The numbers of PanopticMetric, and the same nine of boundary PQ, ``boundary_PQ`` and so on.
+
+    Args:
+        ratio: Width of the boundary bands as a share of the image's diagonal.
+        width: Width of the bands in pixels, in place of ``ratio``.
+        kwargs: As in PanopticMetric.
+
+    Raises:
+        ValueError: As in PanopticMetric; ``ratio`` or ``width`` is no such value.
+    """
+
+    def __init__(self, *args, ratio: float = 0.02, width: Optional[int] = None, **kwargs):
+        super().__init__(*args, **kwargs)
+        band_width(1, 1, ratio, width)  # raises
+        self.ratio = ratio
+        self.width = width
+
+    def compute_metrics(self, results: list) -> dict[str, float]:
+        """Add the images up, log two tables, and return eighteen numbers in percent."""
+        metrics = super().compute_metrics([plain for plain, _ in results])
+        boundary = self._quality('Boundary panoptic quality', [boundary for _, boundary in results])
+        return {**metrics, **{f'boundary_{key}': value for key, value in boundary.items()}}
+
+    def _match(self, pred_map: np.ndarray, *segments) -> np.ndarray:
+        """The arrays of PQ and of boundary PQ, (2, C, 4)."""
+        width = band_width(*pred_map.shape, self.ratio, self.width)
+        return np.stack([super(BoundaryPanopticMetric, self)._match(pred_map, *segments, **kwargs)
+                         for kwargs in ({}, dict(boundary_width=width))])

@@ -1,6 +1,7 @@
 """Panoptic quality.
 
-Paper: Kirillov et al., "Panoptic Segmentation", CVPR 2019, arXiv:1801.00868, section 4.
+Papers: Kirillov et al., "Panoptic Segmentation", CVPR 2019, arXiv:1801.00868, section 4; for the
+boundary variant Cheng et al., "Boundary IoU", CVPR 2021, arXiv:2103.16562.
 Code consulted: COCO's reference evaluation, cocodataset/panopticapi, ``evaluation.py``.
 Deviations: a ground-truth map that holds an id without a segment raises (there: its pixels belong
 to no segment and are not void either); several crowd segments of one category count together
@@ -14,6 +15,9 @@ from collections.abc import Collection, Mapping
 from typing import NamedTuple, Optional
 
 import numpy as np
+import torch
+
+from .boundary import boundary_band
 
 VOID = 0
 
@@ -28,13 +32,17 @@ class Quality(NamedTuple):
 
 def match_segments(pred_map: np.ndarray, pred_categories: Mapping[int, int], gt_map: np.ndarray,
                    gt_categories: Mapping[int, int], crowd_ids: Collection[int] = (), *,
-                   num_categories: int) -> np.ndarray:
+                   num_categories: int, boundary_width: Optional[int] = None) -> np.ndarray:
     """Match the segments of one image and count, per category.
 
     A predicted and a true segment of the same category match where their IoU is over 0.5, which at
     most one partner can reach. Void pixels of the ground truth are no part of the union. Crowd
     segments neither match nor count as missed. An unmatched prediction with more than half of its
     pixels in void or in a crowd of its category is no false positive.
+
+    For boundary PQ the IoU is the smaller one of that of the segments and that of their boundary
+    bands. Void is outside every segment, so its outline is a contour; its pixels leave the union of
+    the bands, too.
 
     Args:
         pred_map: Predicted segment ids, (H, W), integer.
@@ -43,6 +51,7 @@ def match_segments(pred_map: np.ndarray, pred_categories: Mapping[int, int], gt_
         gt_categories: Category of every true segment; one without pixels counts as missed.
         crowd_ids: Those ids of ``gt_categories`` that are crowds.
         num_categories: C.
+        boundary_width: Width of the bands in pixels, for boundary PQ; None: PQ.
 
     Returns:
         Array (C, 4), float64: sum of the IoU of matched pairs, their number (true positives), false
@@ -68,13 +77,14 @@ def match_segments(pred_map: np.ndarray, pred_categories: Mapping[int, int], gt_
         raise ValueError('predicted segments that have no pixel in the map: '
                          f'{pred_ids[1:][pred_area[1:] == 0].tolist()}')
     void = overlap[0]  # (P,)
-    union = overlap.sum(axis=1, keepdims=True) + pred_area - overlap - void  # (G, P)
+    iou = _iou(overlap, overlap, overlap)  # (G, P)
+    if boundary_width is not None:
+        iou = np.minimum(iou, _band_iou(gt_map, gt_ids, pred_map, pred_ids, boundary_width))
     same = gt_category[:, None] == pred_category  # (G, P)
     same[0] = False
     crowd = np.isin(gt_ids, list(crowd_ids))  # (G,)
 
-    matched = same & ~crowd[:, None] & (2 * overlap > union)  # (G, P)
-    iou = overlap[matched] / union[matched]
+    matched = same & ~crowd[:, None] & (iou > 0.5)  # (G, P)
     missed = ~matched.any(axis=1) & ~crowd  # (G,)
     excused = void + np.where(same & crowd[:, None], overlap, 0).sum(axis=0)  # (P,), pixels
     false = ~matched.any(axis=0) & (2 * excused <= pred_area)  # (P,)
@@ -82,7 +92,7 @@ def match_segments(pred_map: np.ndarray, pred_categories: Mapping[int, int], gt_
 
     true_category = gt_category[matched.nonzero()[0]]
     return np.stack([
-        np.bincount(true_category, iou, minlength=num_categories),
+        np.bincount(true_category, iou[matched], minlength=num_categories),
         np.bincount(true_category, minlength=num_categories),
         np.bincount(pred_category[false], minlength=num_categories),
         np.bincount(gt_category[missed], minlength=num_categories)], axis=1).astype(np.float64)
@@ -156,3 +166,24 @@ def _overlap(gt_map: np.ndarray, gt_ids: np.ndarray, pred_map: np.ndarray,
     pair = np.searchsorted(gt_ids, gt_map) * len(pred_ids) + np.searchsorted(pred_ids, pred_map)
     count = np.bincount(pair.ravel(), minlength=len(gt_ids) * len(pred_ids))
     return count.reshape(len(gt_ids), len(pred_ids))
+
+
+def _iou(both: np.ndarray, of_gt: np.ndarray, of_pred: np.ndarray) -> np.ndarray:
+    """IoU of each true segment, or its band, and each predicted one, without void, (G, P).
+
+    Args:
+        both: Pixels in both bands that each pair shares, (G, P); so are the others.
+        of_gt: Pixels in the true band.
+        of_pred: Pixels in the predicted band.
+    """
+    union = of_gt.sum(axis=1, keepdims=True) + of_pred.sum(axis=0) - both - of_pred[0]
+    return both / np.maximum(union, 1)
+
+
+def _band_iou(gt_map: np.ndarray, gt_ids: np.ndarray, pred_map: np.ndarray, pred_ids: np.ndarray,
+              width: int) -> np.ndarray:
+    """IoU of the boundary bands of each true segment and each predicted one, (G, P)."""
+    in_gt, in_pred = (boundary_band(torch.from_numpy(np.searchsorted(ids, id_map)), width).numpy()
+                      for ids, id_map in ((gt_ids, gt_map), (pred_ids, pred_map)))
+    return _iou(*(_overlap(gt_map[band], gt_ids, pred_map[band], pred_ids)
+                  for band in (in_gt & in_pred, in_gt, in_pred)))

@@ -41,7 +41,7 @@ def shell(script, *args, cwd, check=True):
 def metrics(text):
     """Everything that an evaluation of mmseg prints: the last table and the averages."""
     *_, table = re.findall(r'(?:^[+|].*\n)+', text, re.M)
-    *_, line = re.findall(r'aAcc: .*?mAcc: [\d.]+', text)
+    *_, line = re.findall(r'aAcc: .*?mAcc: .*?mBIoU: .*?mIoU_interior: [\d.]+', text)
     return table, line
 
 

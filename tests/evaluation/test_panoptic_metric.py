@@ -12,7 +12,12 @@ from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 from mmengine.structures import BaseDataElement, PixelData
 
-from mmups.evaluation import PanopticMetric
+from mmups.evaluation import (
+    BoundaryPanopticMetric,
+    PanopticMetric,
+    match_segments,
+    mean_quality,
+)
 
 # Category ids are neither contiguous nor sorted; labels count them in the order of the json.
 CATEGORIES = [dict(id=7, name='digit', isthing=1), dict(id=3, name='grass', isthing=0),
@@ -158,6 +163,49 @@ def test_part_of_the_images_is_announced(build, logged):
     metric.process({}, [sample('a')])
     metric.evaluate(1)
     assert 'over 1 of 2 images' in logged[0]
+
+
+def test_boundary(config, logged):
+    """The plain numbers, and those whose bands of 1 pixel are all of these segments."""
+    evaluator = Evaluator(dict(config, type='mmups.BoundaryPanopticMetric', width=1))
+    evaluator.dataset_meta = META
+    plain = PanopticMetric(**{key: value for key, value in config.items() if key != 'type'})
+    plain.dataset_meta = META
+    for name in TRUTHS:
+        evaluator.process([BaseDataElement(metainfo=dict(img_id=name), **{
+            'pred_panoptic_seg': PixelData(sem_seg=torch.tensor([PREDICTIONS[name]]))})])
+        plain.process({}, [sample(name)])
+    expected = plain.evaluate(2)
+    metrics = evaluator.evaluate(2)
+    assert {key: value for key, value in metrics.items() if 'boundary' not in key} == expected
+    assert {key.replace('boundary_', ''): value for key, value in metrics.items()
+            if 'boundary' in key} == pytest.approx(expected)
+    assert logged[1].splitlines()[0] == 'Panoptic quality (number of categories)'
+    assert logged[2].splitlines()[0] == 'Boundary panoptic quality (number of categories)'
+
+
+def test_boundary_is_match_segments(config, tmp_path):
+    """On a picture with an inside, with the width as a share of the diagonal."""
+    ids = np.full((24, 32), 2)
+    ids[6:18, 6:18] = 300
+    cv2.imwrite(str(tmp_path / 'a.png'),
+                np.stack([ids >> 16, ids >> 8 & 255, ids & 255], axis=-1).astype(np.uint8))
+    codes = np.roll(np.where(ids == 300, DIGIT + 1000, GRASS), 1, axis=1)
+    metric = BoundaryPanopticMetric(config['ann_file'], config['seg_prefix'], ratio=0.05)
+    metric.dataset_meta = META
+    metric.process({}, [sample('a', codes.tolist())])
+    results = metric.evaluate(1)
+    categories = {300: 0, 2: 1}
+    sums = match_segments(np.roll(ids, 1, axis=1), categories, ids, categories, num_categories=3,
+                          boundary_width=2)  # 0.05 * 40
+    assert results['coco_panoptic/boundary_PQ'] == pytest.approx(100 * mean_quality(sums).pq)
+    assert results['coco_panoptic/boundary_PQ'] < results['coco_panoptic/PQ']
+
+
+@pytest.mark.parametrize('bad', [dict(ratio=0), dict(width=0)], ids=str)
+def test_bad_band(config, bad):
+    with pytest.raises(ValueError, match='must be'):
+        BoundaryPanopticMetric(config['ann_file'], config['seg_prefix'], **bad)
 
 
 def test_missing_prediction(build):

@@ -194,3 +194,69 @@ def test_ids_from_rgb():
         ids_from_rgb(rgb[..., 0])
     with pytest.raises(ValueError, match='got int64'):
         ids_from_rgb(rgb.astype(np.int64))
+
+
+# --- boundary PQ ---------------------------------------------------------------------------------
+
+
+def by_scipy(prediction, pred_categories, truth, true_categories, crowds, width):
+    """PQ's counts with the smaller IoU, by loops over segments and SciPy's erosion; (4, 4)."""
+    ndimage = pytest.importorskip('scipy.ndimage')
+
+    def inner_band(mask):
+        return mask & ~ndimage.binary_erosion(mask, np.ones((3, 3)), iterations=width)
+
+    def iou(a, b):
+        union = ((a | b) & ~(b & (truth == 0))).sum()
+        return (a & b).sum() / union if union else 0
+
+    counts = np.zeros((4, 4))
+    matched = set()
+    for i, category in true_categories.items():
+        if i in crowds:
+            continue
+        a = truth == i
+        for j in (j for j, c in pred_categories.items() if c == category):
+            b = prediction == j
+            smaller = min(iou(a, b), iou(inner_band(a), inner_band(b)))
+            if smaller > 0.5:
+                counts[category] += smaller, 1, 0, 0
+                matched |= {i, j - 2**30}
+        counts[category, 3] += i not in matched
+    for j, category in pred_categories.items():
+        if j - 2**30 in matched:
+            continue
+        excuses = [0, *(i for i in crowds if true_categories[i] == category)]
+        b = prediction == j
+        counts[category, 2] += 2 * (b & np.isin(truth, excuses)).sum() <= b.sum()
+    return counts
+
+
+@pytest.mark.parametrize('width', [1, 2, 100])
+@pytest.mark.parametrize('seed', range(8))
+def test_boundary_by_scipy(seed, width):
+    scene = random_scene(seed)
+    sums = match_segments(*scene, num_categories=4, boundary_width=width)
+    np.testing.assert_allclose(sums, by_scipy(*scene, width), rtol=1e-12)
+    plain = match_segments(*scene, num_categories=4)
+    assert (sums[:, :2] <= plain[:, :2] + 1e-12).all()
+    if width == 100:
+        np.testing.assert_allclose(sums, plain, rtol=1e-12)  # the band is the segment
+
+
+def test_boundary_by_hand():
+    """8 x 8 pixels of 16 x 12, predicted one to the right: IoU 56/72, of their bands less."""
+    truth = np.full((12, 16), 9)
+    truth[2:10, 2:10] = 5
+    prediction = np.roll(truth, 1, axis=1)
+    categories = {5: 0, 9: 1}
+    plain = match_segments(prediction, categories, truth, categories, num_categories=2)
+    assert plain[0].tolist() == [56 / 72, 1, 0, 0]
+    # upper and lower rows share 7 of 8 pixels each, left and right columns nothing more
+    sums = match_segments(prediction, categories, truth, categories, num_categories=2,
+                          boundary_width=1)
+    assert 14 / (2 * 28 - 14) < 0.5 and sums[0].tolist() == [0, 0, 1, 1]
+    # 2 pixels: 48 each; rows share 2 x 2 x 7, columns 2 x 4 x 1
+    sums = match_segments(prediction, categories, truth, categories, num_categories=2,
+                          boundary_width=2)
+    assert sums[0].tolist() == [36 / (2 * 48 - 36), 1, 0, 0]

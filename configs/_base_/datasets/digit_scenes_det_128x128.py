@@ -46,8 +46,8 @@ val_dataloader = dict(
 test_dataloader = val_dataloader
 
 val_evaluator = dict(
-    type='CocoMetric',
+    type='mmups.BoundaryCocoMetric',
     ann_file=data_root + 'annotations/instances_val.json',
-    metric=['bbox', 'segm'],
+    metric=['bbox', 'segm', 'boundary'],
     format_only=False)
 test_evaluator = val_evaluator

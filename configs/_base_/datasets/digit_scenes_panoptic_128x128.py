@@ -1,7 +1,7 @@
 # Made by: python tools/dataset_converters/digit_scenes.py data/digit_scenes
 dataset_type = 'mmups.DigitScenesPanopticDataset'
 data_root = 'data/digit_scenes/'
-# mmups.LoadPanopticAnnotations and mmups.PanopticMetric: mmdet's own need panopticapi
+# mmups.LoadPanopticAnnotations and mmups.BoundaryPanopticMetric: mmdet's own need panopticapi
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='mmups.LoadPanopticAnnotations'),
@@ -46,7 +46,7 @@ val_dataloader = dict(
 test_dataloader = val_dataloader
 
 val_evaluator = dict(
-    type='mmups.PanopticMetric',
+    type='mmups.BoundaryPanopticMetric',
     ann_file=data_root + 'annotations/panoptic_val.json',
     seg_prefix=data_root + 'annotations/panoptic_val/')
 test_evaluator = val_evaluator
