@@ -13,6 +13,8 @@ from torch import nn
 
 from .plan import Entry
 
+#: Of a dataloader, and without influence on numbers.
+SPEED = ('num_workers', 'persistent_workers', 'pin_memory', 'prefetch_factor')
 COLUMNS = ('kind', 'name', 'norm', 'eps', 'alpha', 'steps', 'severity')
 
 
@@ -26,6 +28,8 @@ def conditions_of(cfg: Config, model: nn.Module, **others: Any) -> dict:
     """
     parts = {key: cfg.get(key) for key in ('model', 'test_dataloader', 'test_evaluator')}
     parts = Config(parts).to_dict()
+    for key in SPEED:
+        (parts['test_dataloader'] or {}).pop(key, None)
     return json.loads(json.dumps(dict(parts, weights=checksum(model), **others), default=str))
 
 
