@@ -29,7 +29,7 @@ class Victim:
     Args:
         model: In eval mode, with the host's ``data_preprocessor``.
         batch: From the dataloader; it stays as it is.
-        seed: Of the losses that draw random numbers.
+        seed: Of losses and heads that draw random numbers.
         truth_is_original: Whether the ground truth has the size of the image file.
 
     Raises:
@@ -63,7 +63,7 @@ class Victim:
 
     def predict(self, image: Tensor) -> Sequence:
         """The host's predictions, in data samples of their own."""
-        samples = [sample.clone() for sample in self.samples]
+        samples = copy.deepcopy(self.samples)
         return self.model(self.normalised(image), samples, mode='predict')
 
     def attack(self, attack: Attack, **kwargs: Any) -> Tensor:
@@ -96,7 +96,8 @@ class Segmentation(Victim):
     def logits_of(self, image: Tensor) -> Tensor:
         """Logits (N, K, h, w): resized per image as for the metric, then padded to a joint size."""
         metas = [dict(sample.metainfo) for sample in self.samples]
-        whole = self.model.inference(self.normalised(image), metas)
+        with seeded(self.seed, image.device):  # some heads draw random bases
+            whole = self.model.inference(self.normalised(image), metas)
         whole = [resized(logits, meta, size, self.model.align_corners)
                  for logits, meta, size in zip(
                      whole, (sample.metainfo for sample in self.samples), self.sizes)]
@@ -135,7 +136,7 @@ class Detection(Victim):
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
-        self.truths = [self._at_input(sample.clone()) for sample in self.samples]
+        self.truths = [self._at_input(sample) for sample in copy.deepcopy(self.samples)]
 
     def _at_input(self, sample: Any) -> Any:
         """Bring boxes, masks and semantic map to the network's input."""
@@ -163,7 +164,7 @@ class Detection(Victim):
 
     def loss_of(self, image: Tensor) -> Tensor:
         """The loss of the batch. Its random choices are the same at each call."""
-        samples = [truth.clone() for truth in self.truths]
+        samples = copy.deepcopy(self.truths)
         with losing(self.model), seeded(self.seed, image.device):
             losses = self.model(self.normalised(image), samples, mode='loss')
         return self.model.parse_losses(losses)[0]
