@@ -1,4 +1,4 @@
-"""Measure a checkpoint of mmups, mmseg or mmdet under attacks and corruptions."""
+"""Measure a checkpoint of mmups, mmseg or mmdet under attacks, corruptions, shifts."""
 from mmups.attacks import ATTACKS
 from mmups.engine.checkpoint import check_weights
 from mmups.engine.cli import build_runner, common_parser, load_config, one_line_errors
@@ -6,12 +6,17 @@ from mmups.engine.cli import build_runner, common_parser, load_config, one_line_
 DEFAULT = ('cospgd', 'segpgd', 'pgd')
 
 
+def shift(text):
+    dy, dx = map(float, text.split(','))
+    return dy, dx
+
+
 def parse_args():
     parser = common_parser(__doc__)
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument('--attacks', nargs='+', metavar='NAME',
                         help=f'of {", ".join(ATTACKS)} (default: {" ".join(DEFAULT)}, or none '
-                        'beside --corruptions)')
+                        'beside --corruptions or --shifts)')
     parser.add_argument('--eps', nargs='+', type=float, default=[0.25, 0.5, 1, 2],
                         help='budgets in units of 0..255 (default: 0.25 0.5 1 2)')
     parser.add_argument('--steps', nargs='+', type=int, default=[10],
@@ -27,9 +32,11 @@ def parse_args():
                         help='common corruptions by name, or all')
     parser.add_argument('--severities', nargs='+', type=int, default=[1, 2, 3, 4, 5],
                         help='of corruptions (default: 1 2 3 4 5)')
+    parser.add_argument('--shifts', nargs='+', type=shift, default=[], metavar='DY,DX',
+                        help='shift consistency of a segmentor, in pixels: 1,0 4,3 0.5,0.5')
     args = parser.parse_args()
     if args.attacks is None:
-        args.attacks = [] if args.corruptions else DEFAULT
+        args.attacks = [] if args.corruptions or args.shifts else DEFAULT
     return args
 
 
@@ -38,7 +45,8 @@ def main():
     with one_line_errors():
         cfg = load_config(args)
         cfg.load_from = args.checkpoint
-        names = ('attacks', 'eps', 'steps', 'norm', 'alpha', 'long', 'corruptions', 'severities')
+        names = ('attacks', 'eps', 'steps', 'norm', 'alpha', 'long', 'corruptions', 'severities',
+                 'shifts')
         cfg.test_cfg = dict(type='mmups.RobustnessTestLoop',
                             fp16=(cfg.get('test_cfg') or {}).get('fp16', False),
                             **{name: getattr(args, name) for name in names})
@@ -52,7 +60,7 @@ def main():
         if runner.rank == 0:
             from mmups.engine.robustness.loop import summary
             print(summary(runner.test_loop.rows))
-            print(f'results: {runner.work_dir}/robustness/robustness.json, .csv, .png')
+            print(f'results: {runner.work_dir}/robustness')
 
 
 if __name__ == '__main__':

@@ -11,7 +11,8 @@ def row(kind, name, value, eps=None, steps=None, severity=None):
 
 
 CLEAN = row('clean', 'clean', 80)
-ATTACKED = [row('attack', 'pgd', 10 * eps + steps, eps, steps) for eps in (1, 2) for steps in (5, 3)]
+ATTACKED = [row('attack', 'pgd', 10 * eps + steps, eps, steps)
+            for eps in (1, 2) for steps in (5, 3)]
 CORRUPTED = [row('corruption', 'fog', 60, severity=1), row('corruption', 'fog', 20, severity=3),
              row('corruption', 'zoom_blur', 30, severity=1)]
 

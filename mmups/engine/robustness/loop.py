@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Optional, Union
 
 import torch
-from mmengine.dist import is_main_process
+from mmengine.dist import collect_results, is_main_process
 from mmengine.evaluator import Evaluator
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner, TestLoop
@@ -24,7 +24,7 @@ from mmups.registry import LOOPS
 from mmups.visualization.robustness import draw_robustness
 
 from .data import corrupted, truth_is_original
-from .plan import Entry, planned_attacks
+from .plan import Entry, planned_attacks, planned_shifts
 from .record import Record, checksum, conditions_of
 from .source import load_source
 from .states import frozen
@@ -55,6 +55,8 @@ class RobustnessTestLoop(TestLoop):
             are also made on that one and shown to this.
         corruptions: Names of :data:`mmups.datasets.corrupt.CORRUPTIONS`, or ('all', ).
         severities: Of corruptions, 1 to 5.
+        shifts: (dy, dx) each, in pixels of the network's input: the share of pixels whose label
+            moves with the picture (segmentors). Parts of pixels are shifted by a phase.
         seed: Of random starts and of losses that draw random numbers.
 
     Raises:
@@ -68,7 +70,8 @@ class RobustnessTestLoop(TestLoop):
                  eps: Sequence[float] = (0.25, 0.5, 1, 2), steps: Sequence[int] = (10, ),
                  norm: str = 'linf', alpha: Optional[float] = None, long: bool = False,
                  transfer: Optional[dict] = None, corruptions: Sequence[str] = (),
-                 severities: Sequence[int] = (1, 2, 3, 4, 5), seed: int = 0):
+                 severities: Sequence[int] = (1, 2, 3, 4, 5),
+                 shifts: Sequence[Sequence[float]] = (), seed: int = 0):
         self.loader_cfg = copy.deepcopy(dataloader) if isinstance(dataloader, dict) else None
         self.entries = list(planned_attacks(attacks, eps, steps, norm, alpha, long,
                                             transfer is not None))
@@ -76,6 +79,7 @@ class RobustnessTestLoop(TestLoop):
             for severity in sorted(set(severities)):
                 Corrupt(name, severity)  # raises now what it would raise later
                 self.entries.append(Entry('corruption', name, severity=severity))
+        self.entries += planned_shifts(shifts)
         if corruptions and self.loader_cfg is None:
             raise ValueError('corruptions need the test_dataloader as a config, not as an object')
         self.transfer, self.seed = transfer, seed
@@ -110,7 +114,8 @@ class RobustnessTestLoop(TestLoop):
         rows = record.rows()
         if is_main_process():
             record.write_csv(folder / 'robustness.csv')
-            draw_robustness(rows, folder / 'robustness.png')
+            if any(row['kind'] not in ('clean', 'shift') for row in rows):
+                draw_robustness(rows, folder / 'robustness.png')
         metrics = {f'clean/{name}': value for name, value in record.clean.items()}
         for row in rows[1:]:
             about = '/'.join(str(row[key]) for key in
@@ -143,9 +148,12 @@ class RobustnessTestLoop(TestLoop):
         for evaluator in evaluators.values():
             evaluator.dataset_meta = getattr(loader.dataset, 'metainfo', None)
         late = truth_is_original(loader.dataset)
+        agreements = []
         for index, batch in enumerate(loader):
             seed = self.seed + index
-            if entry.kind == 'corruption':
+            if entry.kind == 'shift':
+                agreements += agreements_of(victim_of(model, batch, seed=seed), entry)
+            elif entry.kind == 'corruption':
                 self._evaluate(evaluators[0], batch, lambda batch=batch: model.test_step(batch))
             else:
                 victim = victim_of(model, batch, seed=seed, truth_is_original=late)
@@ -158,6 +166,8 @@ class RobustnessTestLoop(TestLoop):
                                    lambda image=image, victim=victim: victim.predict(image))
             if is_main_process():
                 self.bar.update()
+        if entry.kind == 'shift':
+            return {0: agreement(collect_results(agreements, len(loader.dataset)))}
         return {steps: plain(evaluator.evaluate(len(loader.dataset)))
                 for steps, evaluator in evaluators.items()}
 
@@ -168,7 +178,7 @@ class RobustnessTestLoop(TestLoop):
         evaluator.process(data_samples=outputs, data_batch=batch)
 
     def _say_what_is_pgd(self, model: nn.Module, todo: Sequence[Entry]) -> None:
-        names = {entry.name for entry in todo if entry.kind != 'corruption'}
+        names = {entry.name for entry in todo if entry.name in ATTACKS}
         weighing = sorted(name for name in names if ATTACKS[name].weighs_pixels)
         if weighing and not hasattr(model, 'decode_head'):
             warnings.warn(f'{type(model).__name__} is attacked by its loss, and there '
@@ -196,6 +206,29 @@ def adversarial(entry: Entry, victim: Victim, seed: int) -> Iterator[tuple[int, 
     yield from sorted(images.items())
 
 
+def agreements_of(victim: Victim, entry: Entry) -> list[float]:
+    """Of each image: the share of labels that move with it, the mean over shifts.
+
+    Raises:
+        ValueError: The model gives no labels per pixel.
+    """
+    from mmups.evaluation.shift import shift_agreements
+    if not hasattr(victim, 'input_logits'):
+        raise ValueError(f'shifts compare labels pixel by pixel, and {type(victim.model).__name__} '
+                         'gives none: leave them out')
+    with torch.no_grad():
+        found = shift_agreements(victim.input_logits, victim.image, entry.shifts, entry.name)
+    return found.mean(0).tolist()
+
+
+def agreement(values: Optional[list[float]]) -> dict[str, float]:
+    """Mean and standard deviation over images; nothing where another process has them."""
+    if values is None:
+        return {}
+    values = torch.tensor(values, dtype=torch.float64)
+    return dict(consistency=values.mean().item(), consistency_std=values.std(correction=0).item())
+
+
 def plain(metrics: dict) -> dict:
     """Metrics as numbers that json knows."""
     return {key: float(value) for key, value in metrics.items()
@@ -211,12 +244,17 @@ def summary(rows: Sequence[dict]) -> str:
     names = headline_metrics(rows[0]['metrics'])
     lines = ['| | ' + ' | '.join(names) + ' |', '|---|' + '---:|' * len(names)]
     for row in rows:
+        if row['kind'] == 'shift':
+            continue
         about = [row['kind'] if row['kind'] != row['name'] else '', row['name']]
         about += [f'{row["norm"]} {row["eps"]:g}, {row["steps"]} steps'] if row['eps'] is not None \
             else [f'severity {row["severity"]}' if row['severity'] else '']
         flag = ' (moves pixels)' if row['name'] in MOVES_PIXELS else ''
         values = ' | '.join(f'{row["metrics"].get(name, float("nan")):.4g}' for name in names)
         lines.append(f'| {" ".join(filter(None, about))}{flag} | {values} |')
+    lines += [f'shift {row["name"]}: consistency {row["metrics"]["consistency"]:.4f} '
+              f'(over images +- {row["metrics"]["consistency_std"]:.4f})'
+              for row in rows if row['kind'] == 'shift']
     for name in names:
         for score, value in corruption_scores(rows, name).items():
             lines.append(f'{name}: {score} {value:.4g}')

@@ -15,13 +15,14 @@ class Entry:
 
     Args:
         kind: 'attack', 'long' (the same attack with ten times the steps), 'transfer' (made on
-            another model) or 'corruption'.
-        name: Of the attack or corruption.
-        steps: Numbers of steps after which is measured; (0, ) for a corruption.
-        eps: Budget in 0..255; None for a corruption.
+            another model), 'corruption' or 'shift'.
+        name: Of the attack or corruption, or the mode of the shifts.
+        steps: Numbers of steps after which is measured; (0, ) where there are none.
+        eps: Budget in 0..255, of an attack.
         norm: Of the budget.
         alpha: Length of a step; None: eps / 4.
         severity: Of a corruption.
+        shifts: (dy, dx) each.
     """
     kind: str
     name: str
@@ -30,12 +31,18 @@ class Entry:
     norm: Optional[str] = None
     alpha: Optional[float] = None
     severity: Optional[int] = None
+    shifts: tuple[tuple[float, float], ...] = ()
     key: str = field(init=False, compare=False)
 
     def __post_init__(self):
-        details = [f'severity {self.severity}'] if self.severity else [
-            f'{self.norm} eps {self.eps:g}', *([f'alpha {self.alpha:g}'] if self.alpha else []),
-            f'steps {",".join(map(str, self.steps))}']
+        if self.kind == 'corruption':
+            details = [f'severity {self.severity}']
+        elif self.kind == 'shift':
+            details = [f'by {dy:g},{dx:g}' for dy, dx in self.shifts]
+        else:
+            details = [f'{self.norm} eps {self.eps:g}',
+                       *([f'alpha {self.alpha:g}'] if self.alpha else []),
+                       f'steps {",".join(map(str, self.steps))}']
         object.__setattr__(self, 'key', ', '.join([f'{self.kind} {self.name}', *details]))
 
     def attack(self, ignore_index: int = 255) -> Attack:
@@ -83,3 +90,17 @@ def planned_attacks(names: Sequence[str], eps: Sequence[float], steps: Sequence[
                     entry = Entry(kind, name, run, budget, norm, alpha)
                     entry.attack()  # raises now what it would raise later
                     yield entry
+
+
+def planned_shifts(shifts: Sequence[Sequence[float]]) -> Iterator[Entry]:
+    """The entries of shifts: whole pixels circular and linear, parts of pixels by a phase.
+
+    Args:
+        shifts: (dy, dx) each.
+    """
+    pairs = [(float(dy), float(dx)) for dy, dx in shifts]
+    whole = tuple(pair for pair in pairs if all(step == int(step) for step in pair))
+    parts = tuple(pair for pair in pairs if pair not in whole)
+    for mode, some in (('circular', whole), ('linear', whole), ('subpixel', parts)):
+        if some:
+            yield Entry('shift', mode, shifts=some)

@@ -93,15 +93,17 @@ class Segmentation(Victim):
         self.sizes = [truth.shape for truth in truths]
         self.target = torch.stack(_joint(truths, self.ignore_index)).long()
 
-    def logits_of(self, image: Tensor) -> Tensor:
-        """Logits (N, K, h, w): resized per image as for the metric, then padded to a joint size."""
+    def input_logits(self, image: Tensor) -> Tensor:
+        """Logits or scores (N, K, H, W) of the size of the network's input."""
         metas = [dict(sample.metainfo) for sample in self.samples]
         with seeded(self.seed, image.device):  # some heads draw random bases
-            whole = self.model.inference(self.normalised(image), metas)
-        whole = [resized(logits, meta, size, self.model.align_corners)
-                 for logits, meta, size in zip(
-                     whole, (sample.metainfo for sample in self.samples), self.sizes)]
-        logits = torch.stack(_joint(whole, 0.)).float()
+            return self.model.inference(self.normalised(image), metas)
+
+    def logits_of(self, image: Tensor) -> Tensor:
+        """Logits (N, K, h, w): resized per image as for the metric, then padded to a joint size."""
+        each = [resized(logits, sample.metainfo, size, self.model.align_corners)
+                for logits, sample, size in zip(self.input_logits(image), self.samples, self.sizes)]
+        logits = torch.stack(_joint(each, 0.)).float()
         return (logits + 1e-6).log() if self.gives_scores else logits
 
     def attack(self, attack: Attack, **kwargs: Any) -> Tensor:
