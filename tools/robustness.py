@@ -55,11 +55,12 @@ def main():
         if args.seed is not None:
             cfg.test_cfg.seed = args.seed
         runner = build_runner(cfg)
+        loop = runner.test_loop  # says what is wrong with its arguments
         check_weights(runner.model, args.checkpoint)
         runner.test()
         if runner.rank == 0:
             from mmups.engine.robustness.loop import summary
-            print(summary(runner.test_loop.rows))
+            print(summary(loop.rows))
             print(f'results: {runner.work_dir}/robustness')
 
 

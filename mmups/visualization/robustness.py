@@ -13,7 +13,8 @@ STYLES = {'attack': '-', 'long': '--', 'transfer': ':'}
 
 
 def draw_robustness(rows: Sequence[dict], out: Union[str, Path]) -> Path:
-    """One row of a picture for each metric: over the budget, over steps, by corruption.
+    """One row of a picture for each metric: over the budget, over steps (where there are several
+    numbers of them), by corruption.
 
     Args:
         rows: ``kind``, ``name``, ``norm``, ``eps``, ``steps``, ``severity`` and ``metrics`` each;
@@ -30,8 +31,9 @@ def draw_robustness(rows: Sequence[dict], out: Union[str, Path]) -> Path:
     corrupted = [row for row in rows if row['kind'] == 'corruption']
     if not attacked and not corrupted:
         raise ValueError('a picture of robustness needs an attack or a corruption, got neither')
-    panels = [*([_over_eps, _over_steps] if attacked else []),
-              *([_by_corruption] if corrupted else [])]
+    counts = {row['steps'] for row in attacked if row['name'] != 'fgsm'}
+    panels = [panel for panel, wanted in ((_over_eps, attacked), (_over_steps, len(counts) > 1),
+                                          (_by_corruption, corrupted)) if wanted]
     metrics = headline_metrics(rows[0]['metrics'])
     figure = Figure(figsize=(5.5 * len(panels), 3.6 * len(metrics)), layout='constrained')
     axes = figure.subplots(len(metrics), len(panels), squeeze=False)
