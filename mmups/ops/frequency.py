@@ -38,32 +38,29 @@ def zero_pad_matrix(size: int, scale_factor: int = 2, corner_aligned: bool = Fal
     >>> zero_pad_matrix(4, corner_aligned=True, mirrored=False)[::2].allclose(torch.eye(4))
     True
     """
-    row = torch.arange(size, device=device).to(dtype)
-    phase = torch.arange(scale_factor, device=device).to(dtype) / scale_factor
+    fine = torch.arange(size * scale_factor, device=device).unsqueeze(1)
+    coarse = torch.arange(size, device=device)
+    cell, phase = fine // scale_factor, (fine % scale_factor).to(dtype) / scale_factor
     if not corner_aligned:
         phase = phase - (scale_factor - 1) / (2 * scale_factor)
     period = 2 * size if mirrored else size
-    matrix = _periodic_sinc(row[:, None] - row, phase, period)
+    matrix = _periodic_sinc((cell - coarse).to(dtype), phase, period)
     if mirrored:
-        matrix = matrix + _periodic_sinc(row[:, None] + row + 1, phase, period)
-    return matrix.flatten(0, 1)
+        matrix = matrix + _periodic_sinc((cell + coarse + 1).to(dtype), phase, period)
+    return matrix
 
 
 def _periodic_sinc(cells: Tensor, phase: Tensor, period: int) -> Tensor:
     """Sum of the cosines of all frequencies of ``period`` pixels, divided by it (Dirichlet).
 
     Args:
-        cells: Whole pixels between a fine pixel and a coarse one, (n, n).
-        phase: What comes on top, (s, ).
+        cells: Whole pixels between a fine pixel and a coarse one.
+        phase: What comes on top, at most one pixel.
         period: Even or odd; an even one has a frequency at Nyquist's limit, of half the weight.
-
-    Returns:
-        Tensor of shape (n, s, n).
     """
     # The sine of a large angle is not precise in float32: take the nearest of the repeated pixels,
     # and sin(pi * (cells + phase)) = (-1)^cells * sin(pi * phase).
-    cells = (cells - period * torch.round(cells / period)).unsqueeze(1)
-    phase = phase.unsqueeze(-1)
+    cells = cells - period * torch.round(cells / period)
     sine = (1 - 2 * (cells % 2)) * torch.sin(math.pi * phase)
     distance = cells + phase
     angle = math.pi / period * distance
