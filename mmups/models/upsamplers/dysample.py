@@ -13,7 +13,7 @@ from typing import Optional, Union
 import torch
 from torch import Tensor, nn
 
-from mmups.ops import sample_dynamic
+from mmups.ops import pixel_shuffle, sample_dynamic
 from mmups.registry import MODELS
 
 from .base import BaseUpsampler
@@ -131,6 +131,13 @@ class DySample(BaseUpsampler):
         else:
             offset = offset * self.scope(x).to(dtype).sigmoid() * 0.5
         return offset.reshape(n, 2 * self.groups * points, h, w) + self.init_pos.to(dtype)
+
+    def points(self, x: Tensor) -> Tensor:
+        s, (n, _, h, w) = self.scale_factor, x.shape
+        offset = pixel_shuffle(self.compute_offset(x), s)
+        offset = offset.reshape(n, 2, self.groups, s * h, s * w).transpose(1, 2)
+        rows, columns = (torch.arange(s * size, device=x.device) // s for size in (h, w))
+        return offset + torch.stack(torch.meshgrid(rows, columns, indexing='ij')).flip(0)
 
     def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
         if f'{prefix}offset.weight' in state_dict:
