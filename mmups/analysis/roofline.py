@@ -192,9 +192,9 @@ def _lctc(module: nn.Module, maps: Maps) -> list[Step]:
 
 def _fft(module: nn.Module, maps: Maps) -> list[Step]:
     """Two products with matrices, which are as small as a row of the map."""
-    wide = 2 * maps.coarse  # columns first
-    return [matrix_product(maps, maps.coarse, wide, maps.width),
-            matrix_product(maps, wide, maps.fine, maps.height)]
+    tall = 2 * maps.coarse  # rows first
+    return [matrix_product(maps, maps.coarse, tall, maps.height),
+            matrix_product(maps, tall, maps.fine, maps.width)]
 
 
 def _deconv(module: nn.Module, maps: Maps) -> list[Step]:

@@ -11,6 +11,7 @@ Convention: pixel i of a row covers the unit interval around i + 0.5 (``align_co
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -91,4 +92,6 @@ def zero_pad_spectrum(x: Tensor, scale_factor: int = 2, corner_aligned: bool = F
     rows, columns = (zero_pad_matrix(size, scale_factor, corner_aligned, mirrored, x.device, dtype)
                      for size in x.shape[-2:])
     with torch.autocast(x.device.type, enabled=False):
-        return rows @ (x.to(dtype) @ columns.transpose(0, 1))
+        # Linear layers: the strides of a matrix product from the left bind sizes in an export.
+        tall = F.linear(x.to(dtype).transpose(-2, -1), rows).transpose(-2, -1)
+        return F.linear(tall, columns)
