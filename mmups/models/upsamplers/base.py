@@ -5,6 +5,7 @@ from typing import ClassVar, Optional, Union
 import torch
 from mmengine.model import BaseModule
 from torch import Tensor
+from torch.nn import Module
 
 from mmups.ops import fit_size, is_recording
 
@@ -168,6 +169,10 @@ class BaseUpsampler(BaseModule, metaclass=ABCMeta):
             what each of P kernels makes of a coarse pixel, in fine pixels.
         """
         return None
+
+    def paths(self) -> dict[str, Module]:
+        """Parallel parts of this method that can be reset by themselves, by name."""
+        return {}
 
     def _exact_guide(self, x: Tensor, guide: Tensor) -> Tensor:
         return fit_size(guide, tuple(n * self.scale_factor for n in x.shape[-2:]))

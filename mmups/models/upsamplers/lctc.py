@@ -118,6 +118,10 @@ class LCTC(BaseUpsampler):
     def kernels(self, x: Tensor, guide: Optional[Tensor] = None) -> Tensor:
         return self._kernel()[0].flatten(0, 1)
 
+    def paths(self) -> dict[str, nn.Module]:
+        paths = dict(large=self.large, small=self.small)
+        return {} if self.small is None else paths
+
     @torch.no_grad()
     def fuse(self) -> 'LCTC':
         """Fold the small path into the large one, for deployment.
