@@ -163,5 +163,6 @@ DATASETS = Registry('dataset', parent=root.DATASETS, scope='mmups', locations=['
 METRICS = Registry('metric', parent=root.METRICS, scope='mmups', locations=['mmups.evaluation'])
 TRANSFORMS = Registry('transform', parent=root.TRANSFORMS, scope='mmups',
                       locations=['mmups.datasets'])
+LOOPS = Registry('loop', parent=root.LOOPS, scope='mmups', locations=['mmups.engine.robustness'])
 STRATEGIES = Registry('strategy', parent=root.STRATEGIES, scope='mmups',
                       locations=['mmups.engine.fsdp'])

@@ -8,3 +8,4 @@ DATASETS.register_hosted('mmdet.datasets', 'mmups.datasets.det',
                           'DigitScenesPanopticDataset', 'DigitScenes14PanopticDataset'))
 TRANSFORMS.register_hosted('mmdet.datasets', 'mmups.datasets.loading',
                            ('LoadPanopticAnnotations', ))
+TRANSFORMS.register_hosted('mmengine', 'mmups.datasets.corrupt', ('Corrupt', ))
