@@ -1,6 +1,7 @@
 """Draw what a trained model predicts, and what its upsamplers do."""
 import argparse
 
+from mmups.attacks import ATTACKS
 from mmups.engine.checkpoint import check_weights
 from mmups.engine.cli import add_common_arguments, build_runner, load_config, one_line_errors
 
@@ -28,6 +29,12 @@ def parse_args():
         else:
             command.add_argument('--index', type=int, default=0, help='image of the test set '
                                  '(default: 0)')
+        if name == 'spectrum':
+            command.add_argument('--attack', choices=ATTACKS, help='also draw spectra of attacked '
+                                 'images (default: clean ones alone)')
+            command.add_argument('--eps', type=float, default=2, help='budget of the attack '
+                                 '(linf), in units of 0..255 (default: 2)')
+            command.add_argument('--steps', type=int, default=10, help='(default: 10)')
         if name == 'features':
             command.add_argument('--presets', nargs='+', metavar='PRESET', help='names of files in '
                                  'configs/_base_/upsamplers (default: all)')
@@ -52,7 +59,12 @@ def predictions(runner, args):
 
 def spectrum(runner, args):
     from mmups.engine import pictures
-    return pictures.spectrum(runner, args.num, args.out)
+    from mmups.engine.maps import attacked
+    if args.attack is None:
+        return pictures.spectrum(runner, args.num, args.out)
+    attack = ATTACKS[args.attack](eps=args.eps, steps=args.steps)
+    return pictures.spectrum(runner, args.num, args.out, attacked(attack, args.seed or 0),
+                             f'{args.attack}, eps {args.eps:g}/255')
 
 
 def sampling(runner, args):

@@ -8,6 +8,10 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from mmups.analysis import Call, MeanPower, recording, upsampling_steps
+from mmups.attacks import Attack
+
+from .robustness.states import frozen
+from .robustness.victims import victim_of
 
 #: (model, batch of the dataloader) -> ``inputs`` and ``data_samples`` of the network.
 Prepare = Callable[[nn.Module, dict], dict]
@@ -30,6 +34,23 @@ def perturbed(function: Callable[[Tensor], Tensor]) -> Prepare:
         mean, std = _scale(model)
         image = function(pixels_of(model, data['inputs']))
         return dict(data, inputs=(image * 255 - mean) / std)
+
+    return prepare
+
+
+def attacked(attack: Attack, seed: int = 0) -> Prepare:
+    """The same with adversarial images, against the ground truth of the samples.
+
+    Args:
+        attack: Of :mod:`mmups.attacks`.
+        seed: Of its random starts, the same for every image.
+    """
+    def prepare(model: nn.Module, batch: dict) -> dict:
+        victim = victim_of(model, batch, seed=seed)
+        generator = torch.Generator(victim.image.device).manual_seed(seed)
+        with frozen(model):
+            image = victim.attack(attack, generator=generator)
+        return dict(inputs=victim.normalised(image), data_samples=victim.samples)
 
     return prepare
 

@@ -11,6 +11,7 @@ from mmengine.structures import InstanceData, PixelData
 
 pytest.importorskip('mmseg')
 
+from mmups.attacks import PGD  # noqa: E402
 from mmups.engine import criticality as crit  # noqa: E402
 from mmups.engine import maps, pictures  # noqa: E402
 from mmups.engine.cli import build_runner  # noqa: E402
@@ -64,6 +65,14 @@ def test_perturbed_images_are_pixels(runner_of):
     path = batch['data_samples'][0].img_path
     image = mmcv.imread(path, channel_order='rgb').transpose(2, 0, 1) / 255
     np.testing.assert_allclose(seen[0][0].numpy(), image, atol=1e-5)
+
+
+def test_attacked_images_stay_within_the_budget(runner_of):
+    runner = runner_of(type='DySample')
+    batch = next(maps.batches_of(runner, 1))
+    images = [maps.pixels_of(runner.model, prepare(runner.model, batch)['inputs'])
+              for prepare in (maps.clean, maps.attacked(PGD(eps=2, steps=2)))]
+    assert 1 < 255 * (images[1] - images[0]).abs().max() < 2.01
 
 
 def test_sampling(runner_of, tmp_path):
