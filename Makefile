@@ -69,7 +69,7 @@ demo: setup-light data  ## Train, evaluate and picture SegFormer with DySample o
 	@echo '== Evaluating'
 	$(BIN)/python tools/test.py $(CONFIG) $(WORK)/iter_600.pth --work-dir $(WORK)/test
 	@echo '== Drawing validation scenes'
-	$(BIN)/python tools/visualize.py $(CONFIG) $(WORK)/iter_600.pth --out $(WORK)/sheet.png
+	$(BIN)/python tools/visualize.py predictions $(CONFIG) $(WORK)/iter_600.pth --out $(WORK)/sheet.png
 	@echo
 	@echo 'Checkpoint and logs:  $(WORK)'
 	@echo 'Image|truth|prediction: $(WORK)/sheet.png'

@@ -57,6 +57,7 @@ TESTS = {
     'mmups/models/upsamplers/deconv.py': [*BASELINES, '-k', 'Deconv'],
     'mmups/models/upsamplers/dysample.py': [*CONTRACT, '-k', 'DySample'],
     'mmups/models/upsamplers/fade.py': [*METHODS, '-k', 'FADE'],
+    'mmups/models/upsamplers/fft.py': ['tests/models/upsamplers/test_fft.py'],
     'mmups/models/upsamplers/indexnet.py': [*METHODS, '-k', 'IndexNet'],
     'mmups/models/upsamplers/interpolate.py': [*BASELINES, '-k', 'Interpolate'],
     'mmups/models/upsamplers/lctc.py': [*CONTRACT, '-k', 'LCTC'],

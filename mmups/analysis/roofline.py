@@ -24,6 +24,7 @@ from .roofline_steps import (
     deform_query_key,
     depthwise_transposed,
     elementwise,
+    matrix_product,
     nearest,
     query_key,
     reassemble,
@@ -84,6 +85,8 @@ def _interpolate(module: nn.Module, maps: Maps) -> list[Step]:
 
 
 def _dysample(module: nn.Module, maps: Maps) -> list[Step]:
+    if module.static:
+        return [sample_dynamic(maps, module.groups)]
     pixels = maps.coarse if module.style == 'lp' else maps.fine
     offsets = 2 * module.groups * maps.fine
     layers, passes, products = [module.offset], 4, 1  # scaled, moved
@@ -187,6 +190,13 @@ def _lctc(module: nn.Module, maps: Maps) -> list[Step]:
     return [convolution(maps, weight, maps.coarse, maps.fine, module.large.groups)]
 
 
+def _fft(module: nn.Module, maps: Maps) -> list[Step]:
+    """Two products with matrices, which are as small as a row of the map."""
+    tall = 2 * maps.coarse  # rows first
+    return [matrix_product(maps, maps.coarse, tall, maps.height),
+            matrix_product(maps, tall, maps.fine, maps.width)]
+
+
 def _deconv(module: nn.Module, maps: Maps) -> list[Step]:
     return [convolution(maps, module.weight, maps.coarse, maps.fine)]
 
@@ -200,7 +210,7 @@ def _pixel_shuffle(module: nn.Module, maps: Maps) -> list[Step]:
 FORMULAS: dict[str, Callable[[nn.Module, Maps], list[Step]]] = dict(
     Interpolate=_interpolate, Deconv=_deconv, PixelShuffle=_pixel_shuffle, DySample=_dysample,
     CARAFE=_carafe, IndexNet=_indexnet, A2U=_a2u, FADE=_fade, FADELite=_fade, SAPA=_sapa,
-    SAPADeform=_sapa_deform, LCTC=_lctc)
+    SAPADeform=_sapa_deform, LCTC=_lctc, FFTUpsample=_fft)
 
 
 @dataclass(frozen=True)

@@ -149,6 +149,13 @@ def convolution(maps: Maps, weight: Tensor, inputs: int, outputs: int, groups: i
                 dense=groups == 1)
 
 
+def matrix_product(maps: Maps, inputs: int, outputs: int, taps: int) -> Step:
+    """Rows or columns of a map times a matrix, ``taps`` products per number of the output; in
+    float32 at any precision of the maps."""
+    return Step('matrix product', taps * maps.channels * outputs,
+                FLOAT32 * maps.channels * (inputs + outputs))
+
+
 def elementwise(name: str, numbers: float, macs: float = 0, element: int = FLOAT32) -> Step:
     """``numbers``: all that is read and written."""
     return Step(name, macs, element * numbers)

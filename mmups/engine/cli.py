@@ -32,7 +32,11 @@ class KeyValues(DictAction):
 
 def common_parser(description: str) -> argparse.ArgumentParser:
     """Parser with the arguments that OpenMMLab users know from every tool."""
-    parser = argparse.ArgumentParser(description=description)
+    return add_common_arguments(argparse.ArgumentParser(description=description))
+
+
+def add_common_arguments(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """The same for a parser that is there already, of a subcommand; returns it."""
     parser.add_argument('config', help='path of a config, or a name such as '
                         'mmseg::segformer/segformer_mit-b0_8xb2-160k_ade20k-512x512.py')
     parser.add_argument('--work-dir', help='where logs, checkpoints and results go (default: '

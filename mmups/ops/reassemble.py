@@ -8,6 +8,7 @@ there, taps in row-major order; what lies outside the map counts as zero.
 from torch import Tensor
 
 from .backend import implementation
+from .shuffle import pixel_shuffle
 
 
 def reassemble(x: Tensor, kernels: Tensor, kernel_size: int, groups: int = 1,
@@ -34,3 +35,21 @@ def reassemble(x: Tensor, kernels: Tensor, kernel_size: int, groups: int = 1,
     torch.Size([1, 8, 10, 12])
     """
     return implementation('reassemble', x)(x, kernels, kernel_size, groups, scale_factor)
+
+
+def windows_of(kernels: Tensor, kernel_size: int, scale_factor: int = 2) -> Tensor:
+    """The weights of :func:`reassemble` as windows, to look at.
+
+    Args:
+        kernels: (N, G*K*K*s*s, h, w).
+        kernel_size: K.
+        scale_factor: s.
+
+    Returns:
+        Tensor of shape (N, G, s*h, s*w, K, K).
+
+    >>> windows_of(torch.rand(1, 2 * 3 * 3 * 4, 5, 6), kernel_size=3).shape
+    torch.Size([1, 2, 10, 12, 3, 3])
+    """
+    taps = pixel_shuffle(kernels, scale_factor)
+    return taps.unflatten(1, (-1, kernel_size, kernel_size)).permute(0, 1, 4, 5, 2, 3)

@@ -7,6 +7,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from .figures import save
+
 IGNORED = (255, 255, 255)
 
 
@@ -54,7 +56,4 @@ def draw_sheet(scenes: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]],
                for name, rgb in zip(classes, palette)]
     figure.legend(handles=patches, loc='outside lower center', ncols=min(len(patches), 10),
                   frameon=False)
-    out = Path(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(out, dpi=110)
-    return out
+    return save(figure, out)

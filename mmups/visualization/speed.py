@@ -6,6 +6,8 @@ from typing import Optional, Union
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 
+from .figures import save
+
 #: Name of a pass -> title of its part of a picture.
 TITLES = {'forward': 'inference', 'forward+backward': 'forward and backward'}
 
@@ -58,7 +60,7 @@ def draw_bars(rows: Sequence[Mapping], title: str, out: Union[str, Path]) -> Pat
         axis.set_title(TITLES[kind], fontsize=9)
         if len(backends) > 1:
             axis.legend(title='backend', fontsize=7, loc='upper left', bbox_to_anchor=(1, 1))
-    return _saved(figure, out)
+    return save(figure, out)
 
 
 def draw_growth(curves: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]],
@@ -96,11 +98,4 @@ def draw_growth(curves: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]
         axis.set_ylabel('seconds')
         axis.set_title(f'growing {name}', fontsize=9)
         axis.legend(title='exponent', fontsize=6, loc='center left', bbox_to_anchor=(1, 0.5))
-    return _saved(figure, out)
-
-
-def _saved(figure: Figure, out: Union[str, Path]) -> Path:
-    out = Path(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(out, dpi=110)
-    return out
+    return save(figure, out)

@@ -97,12 +97,12 @@ def test_trains(line, run, tmp_path):
 
 def test_forms(run):
     """Their words besides the places to fill are there."""
-    helps = {script: run(f'python {script}', '--help').stdout
-             for script in {line.split()[1] for line in FORMS}}
+    tools = {line: line.split(' CONFIG')[0].split(' --')[0] for line in FORMS}
+    helps = {tool: run(tool, '--help').stdout for tool in set(tools.values())}
     for line in FORMS:
         for word in shlex.split(line)[2:]:
             if word.startswith('--'):
-                assert word in helps[line.split()[1]], line
+                assert word in helps[tools[line]], line
             elif '/' in word:
                 assert (ROOT / word).parent.is_dir(), line
 

@@ -75,9 +75,9 @@ def test_scenes(checkpoint, scenes, tmp_path):
     for name, start, end in (('1', [sys.executable], []),
                              ('2', torchrun, ['--launcher', 'pytorch'])):
         done = subprocess.run(
-            [*start, ROOT / 'tools/visualize.py', CONFIG, checkpoint, '--num', '3', '--work-dir',
-             tmp_path, '--out', tmp_path / f'{name}.png', *QUICK, *end], cwd=scenes, check=True,
-            capture_output=True, text=True,
+            [*start, ROOT / 'tools/visualize.py', 'predictions', CONFIG, checkpoint, '--num', '3',
+             '--work-dir', tmp_path, '--out', tmp_path / f'{name}.png', *QUICK, *end],
+            cwd=scenes, check=True, capture_output=True, text=True,
             env=dict(os.environ, OMP_NUM_THREADS='1', PYTHONPATH=str(ROOT)))
         assert done.stdout.count('3 scenes drawn in') == 1
     assert (tmp_path / '1.png').read_bytes() == (tmp_path / '2.png').read_bytes()

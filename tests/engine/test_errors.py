@@ -44,8 +44,8 @@ def test_training(args, message, scenes, tool, tmp_path):
 def test_checkpoint_of_another_model(scenes, tool, tmp_path):
     path = tmp_path / 'other.pth'
     torch.save(dict(state_dict={'weight': torch.zeros(2)}), path)
-    for script in ('test.py', 'visualize.py'):
-        message = last_line(tool, script, CONFIG, path, '--work-dir', tmp_path, cwd=scenes)
+    for script in (['test.py'], ['visualize.py', 'predictions']):
+        message = last_line(tool, *script, CONFIG, path, '--work-dir', tmp_path, cwd=scenes)
         assert "other.pth is no checkpoint of this config's model: of " in message
     message = last_line(tool, 'test.py', CONFIG, tmp_path / 'none.pth', '--work-dir', tmp_path,
                         cwd=scenes)
@@ -75,14 +75,16 @@ def test_host_is_not_installed(tmp_path):
 
 @pytest.fixture
 def ends(tmp_path, monkeypatch):
-    """``ends(script, *args)``: what a tool ended with, run in a folder without anything."""
+    """``ends(script, *args)``: what a tool ended with, run in a folder without anything; a script
+    may be one of its commands."""
     monkeypatch.chdir(tmp_path)
 
     def run(script, *args):
+        script, *command = script.split()
         spec = spec_from_file_location('tool', CONFIG.parents[2] / 'tools' / script)
         tool = module_from_spec(spec)
         spec.loader.exec_module(tool)
-        monkeypatch.setattr(sys, 'argv', [f'some/where/{script}', *map(str, args)])
+        monkeypatch.setattr(sys, 'argv', [f'some/where/{script}', *command, *map(str, args)])
         with pytest.raises(SystemExit) as error:
             tool.main()
         return error.value.code
@@ -130,8 +132,8 @@ MISTAKES = {
     'placeholder': ('c.py', {'c.py': MODEL + "x = '{{$NO_SUCH_VARIABLE:}}'"},
                     'NO_SUCH_VARIABLE'),
 }
-TOOLS = {'train.py': (), 'test.py': ('checkpoint.pth', ), 'visualize.py': ('checkpoint.pth', ),
-         'swap.py': ('dysample', )}
+TOOLS = {'train.py': (), 'test.py': ('checkpoint.pth', ), 'swap.py': ('dysample', ),
+         'visualize.py predictions': ('checkpoint.pth', )}
 
 
 @pytest.mark.parametrize('script', TOOLS)
@@ -142,7 +144,7 @@ def test_mistakes_in_a_config(script, kind, ends, tmp_path):
         (tmp_path / path).parent.mkdir(exist_ok=True)
         (tmp_path / path).write_bytes(content if isinstance(content, bytes) else content.encode())
     said = ends(script, name, *TOOLS[script])
-    assert said.startswith(f'{script}: ') and re.search(message, said), said
+    assert said.startswith(f'{script.split()[0]}: ') and re.search(message, said), said
     assert name in said or 'this config has no model' in said
     assert 'Traceback' not in said
     assert sorted(path.name for path in tmp_path.glob('*.*')) == sorted(

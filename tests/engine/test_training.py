@@ -156,9 +156,9 @@ def test_stock_config(scenes, tool, tmp_path):
         'segformer_mit-b0_8xb2-160k_ade20k-512x512.py']
 
 
-@pytest.mark.parametrize('script', ['train.py', 'test.py', 'visualize.py'])
+@pytest.mark.parametrize('script', ['train.py', 'test.py', 'visualize.py predictions'])
 def test_help(script, tool, tmp_path):
-    text = tool(script, '--help', cwd=tmp_path).stdout
+    text = tool(*script.split(), '--help', cwd=tmp_path).stdout
     assert '--cfg-options' in text and '--work-dir' in text and '--launcher' in text
 
 

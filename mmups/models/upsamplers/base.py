@@ -5,6 +5,7 @@ from typing import ClassVar, Optional, Union
 import torch
 from mmengine.model import BaseModule
 from torch import Tensor
+from torch.nn import Module
 
 from mmups.ops import fit_size, is_recording
 
@@ -141,6 +142,40 @@ class BaseUpsampler(BaseModule, metaclass=ABCMeta):
         Returns:
             Tensor of shape (N, C, s*h, s*w).
         """
+
+    def points(self, x: Tensor) -> Optional[Tensor]:
+        """Where the output is sampled, for pictures and statistics; None: this method does not
+        sample.
+
+        Args:
+            x: (N, C, h, w).
+
+        Returns:
+            Tensor of shape (N, G, 2, s*h, s*w), G groups of channels, x before y, in coarse pixels
+            from the centre of the first one; plain interpolation has (i + 0.5) / s - 0.5.
+        """
+        return None
+
+    def kernels(self, x: Tensor, guide: Optional[Tensor] = None) -> Optional[Tensor]:
+        """The weights with which this method sums, for pictures; None: it has none to show.
+
+        Args:
+            x: (N, C, h, w).
+            guide: As in :meth:`forward`.
+
+        Returns:
+            Tensor of shape (N, G, s*h, s*w, K, K), the windows of coarse pixels that each fine
+            pixel sums in each group of channels; or, where the content does not matter, (P, k, k):
+            what each of P kernels makes of a coarse pixel, in fine pixels.
+        """
+        return None
+
+    def paths(self) -> dict[str, Module]:
+        """Parallel parts of this method that can be reset by themselves, by name."""
+        return {}
+
+    def _exact_guide(self, x: Tensor, guide: Tensor) -> Tensor:
+        return fit_size(guide, tuple(n * self.scale_factor for n in x.shape[-2:]))
 
     def init_weights(self) -> None:
         """Set the paper's initial weights; may be called any number of times.

@@ -10,7 +10,7 @@ from typing import Optional, Union
 
 from torch import Tensor, nn
 
-from mmups.ops import reassemble, window_softmax
+from mmups.ops import reassemble, window_softmax, windows_of
 from mmups.registry import MODELS
 
 from .base import BaseUpsampler
@@ -69,6 +69,11 @@ class CARAFE(BaseUpsampler):
         super().init_weights()
 
     def upsample(self, x: Tensor, guide: Optional[Tensor]) -> Tensor:
+        return reassemble(x, self._weights(x), self.up_kernel, self.up_group, self.scale_factor)
+
+    def _weights(self, x: Tensor) -> Tensor:
         logits = self.content_encoder(self.channel_compressor(x))
-        kernels = window_softmax(logits, self.up_kernel**2, self.scale_factor)
-        return reassemble(x, kernels, self.up_kernel, self.up_group, self.scale_factor)
+        return window_softmax(logits, self.up_kernel**2, self.scale_factor)
+
+    def kernels(self, x: Tensor, guide: Optional[Tensor] = None) -> Tensor:
+        return windows_of(self._weights(x), self.up_kernel, self.scale_factor)

@@ -63,5 +63,8 @@ class Deconv(BaseUpsampler):
         return F.conv_transpose2d(x, self.weight, self.bias, self.scale_factor, self.padding,
                                   self.output_padding)
 
+    def kernels(self, x: Tensor, guide: Optional[Tensor] = None) -> Tensor:
+        return self.weight.flatten(0, 1)
+
     def extra_repr(self) -> str:
         return f'{super().extra_repr()}, kernel_size={self.kernel_size}'

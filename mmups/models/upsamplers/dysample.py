@@ -6,14 +6,14 @@ keys are the authors': ``offset``, ``scope``, ``init_pos``.
 
 Deviations from the paper: none known. From the authors' code: the sampling grid is float32 at
 least; ``scope`` has a bias, as in the code that made their released checkpoints (their later code
-dropped it: a checkpoint without it loads, and the bias is zero).
+dropped it: a checkpoint without it loads, and the bias is zero). ``static`` is ours.
 """
 from typing import Optional, Union
 
 import torch
 from torch import Tensor, nn
 
-from mmups.ops import sample_dynamic
+from mmups.ops import pixel_shuffle, sample_dynamic
 from mmups.registry import MODELS
 
 from .base import BaseUpsampler
@@ -37,11 +37,15 @@ class DySample(BaseUpsampler):
         groups: G; each group of C/G channels has its own points.
         dyscope: True: the range of the offsets is learned per point, in (0, 0.5) per unit of the
             linear layer; False: it is 0.25.
+        static: True: the points are parameters, the same at every pixel, whatever the content: the
+            control that tells what looking at the content is worth. The offsets start and scale
+            as the linear layer's do, whose place they take.
         init_cfg: Applied after the paper's initialisation.
 
     Raises:
         ValueError: Unknown ``style``; ``groups`` is no positive integer; C is not divisible by
-            ``groups``, or in style 'pl' by s^2.
+            ``groups``, or in style 'pl' by s^2; ``static`` with 'pl' or ``dyscope``, which say
+            what the linear layer is like.
 
     >>> DySample(64)(torch.rand(1, 64, 8, 8), size=(15, 16)).shape
     torch.Size([1, 64, 15, 16])
@@ -49,10 +53,14 @@ class DySample(BaseUpsampler):
 
     def __init__(self, in_channels: int, scale_factor: int = 2,
                  guide_channels: Optional[int] = None, style: str = 'lp', groups: int = 4,
-                 dyscope: bool = False, init_cfg: Union[dict, list, None] = None):
+                 dyscope: bool = False, static: bool = False,
+                 init_cfg: Union[dict, list, None] = None):
         super().__init__(in_channels, scale_factor, guide_channels, init_cfg)
         if style not in ('lp', 'pl'):
             raise ValueError(f"style must be 'lp' or 'pl', got style={style!r}")
+        if static and (style == 'pl' or dyscope):
+            raise ValueError('static=True learns the points themselves and has no linear layer: '
+                             f"leave out style and dyscope, got style={style!r}, {dyscope=}")
         self.style = style
         self.groups = check_groups(self, 'groups', groups)
         points = self.scale_factor**2
@@ -64,7 +72,11 @@ class DySample(BaseUpsampler):
             channels = (self.in_channels, 2 * self.groups * points)
         else:
             channels = (self.in_channels // points, 2 * self.groups)
-        self.offset = nn.Conv2d(*channels, 1)
+        if static:
+            self.offset = nn.Parameter(torch.empty(1, 2 * self.groups * points, 1, 1))
+        else:
+            self.offset = nn.Conv2d(*channels, 1)
+        self.static = static
         self.scope = nn.Conv2d(*channels, 1) if dyscope else None
         self.register_buffer('init_pos', torch.empty(1, 2 * self.groups * points, 1, 1))
         self.init_weights()
@@ -80,8 +92,11 @@ class DySample(BaseUpsampler):
     def init_weights(self) -> None:
         """Offsets start near zero, N(0, 0.001^2), and the scope at its middle."""
         self.init_pos.copy_(self._bilinear_positions())
-        nn.init.normal_(self.offset.weight, std=0.001)
-        nn.init.zeros_(self.offset.bias)
+        if self.static:
+            nn.init.normal_(self.offset, std=0.001)
+        else:
+            nn.init.normal_(self.offset.weight, std=0.001)
+            nn.init.zeros_(self.offset.bias)
         if self.scope is not None:
             nn.init.zeros_(self.scope.weight)
             nn.init.zeros_(self.scope.bias)
@@ -103,6 +118,9 @@ class DySample(BaseUpsampler):
         dtype = torch.promote_types(x.dtype, torch.float32)
         n, c, h, w = x.shape
         points = self.scale_factor**2
+        if self.static:
+            offset = self.offset.to(dtype) * 0.25 + self.init_pos.to(dtype)
+            return offset.expand(n, -1, h, w)
         if self.style == 'pl':
             # Pixel shuffle, a pointwise layer and its inverse, without the shuffling: to such a
             # layer the fine pixels may as well lie below one another.
@@ -114,6 +132,13 @@ class DySample(BaseUpsampler):
             offset = offset * self.scope(x).to(dtype).sigmoid() * 0.5
         return offset.reshape(n, 2 * self.groups * points, h, w) + self.init_pos.to(dtype)
 
+    def points(self, x: Tensor) -> Tensor:
+        s, (n, _, h, w) = self.scale_factor, x.shape
+        offset = pixel_shuffle(self.compute_offset(x), s)
+        offset = offset.reshape(n, 2, self.groups, s * h, s * w).transpose(1, 2)
+        rows, columns = (torch.arange(s * size, device=x.device) // s for size in (h, w))
+        return offset + torch.stack(torch.meshgrid(rows, columns, indexing='ij')).flip(0)
+
     def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
         if f'{prefix}offset.weight' in state_dict:
             state_dict.setdefault(f'{prefix}init_pos', self._bilinear_positions())
@@ -123,4 +148,5 @@ class DySample(BaseUpsampler):
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
     def extra_repr(self) -> str:
-        return f'{super().extra_repr()}, style={self.style!r}, groups={self.groups}'
+        kind = 'static=True' if self.static else f'style={self.style!r}'
+        return f'{super().extra_repr()}, {kind}, groups={self.groups}'

@@ -115,6 +115,13 @@ class LCTC(BaseUpsampler):
         return (self.large.weight + F.pad(self.small.weight, [margin] * 4),
                 self.large.bias + self.small.bias)
 
+    def kernels(self, x: Tensor, guide: Optional[Tensor] = None) -> Tensor:
+        return self._kernel()[0].flatten(0, 1)
+
+    def paths(self) -> dict[str, nn.Module]:
+        paths = dict(large=self.large, small=self.small)
+        return {} if self.small is None else paths
+
     @torch.no_grad()
     def fuse(self) -> 'LCTC':
         """Fold the small path into the large one, for deployment.

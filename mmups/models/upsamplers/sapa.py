@@ -24,6 +24,7 @@ from mmups.ops import (
     reassemble,
     softmax,
     window_softmax,
+    windows_of,
 )
 from mmups.registry import MODELS
 
@@ -111,10 +112,17 @@ class SAPA(_Similarity):
         self.init_weights()
 
     def upsample(self, x: Tensor, guide: Optional[Tensor]) -> Tensor:
+        return reassemble(x, self._weights(x, guide), self.up_kernel,
+                          scale_factor=self.scale_factor)
+
+    def _weights(self, x: Tensor, guide: Tensor) -> Tensor:
         query, key = self._embed(x, guide)
         logits = query_key(query, key, self.up_kernel, self.scale_factor)
-        kernels = window_softmax(logits, self.up_kernel**2, self.scale_factor)
-        return reassemble(x, kernels, self.up_kernel, scale_factor=self.scale_factor)
+        return window_softmax(logits, self.up_kernel**2, self.scale_factor)
+
+    def kernels(self, x: Tensor, guide: Optional[Tensor] = None) -> Tensor:
+        weights = self._weights(x, self._exact_guide(x, guide))
+        return windows_of(weights, self.up_kernel, self.scale_factor)
 
     def _embed(self, x: Tensor, guide: Tensor) -> tuple[Tensor, Tensor]:
         """Queries (N, D, s*h, s*w) and keys (N, D, h, w)."""

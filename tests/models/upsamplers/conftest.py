@@ -18,7 +18,7 @@ CHANNELS = {'A2U': 32, 'SAPA': 32}  # GroupNorm of 32 groups
 HEAVY = {'A2U', 'CARAFE', 'FADE', 'FADELite', 'SAPA', 'SAPADeform'}
 VARIANTS = {
     'DySample': [dict(dyscope=True), dict(style='pl', groups=8),
-                 dict(style='pl', groups=8, dyscope=True)],
+                 dict(style='pl', groups=8, dyscope=True), dict(static=True)],
     'Interpolate': [dict(mode='nearest'), dict(mode='nearest-exact'), dict(mode='bicubic'),
                     dict(mode='area'), dict(align_corners=True)],
     'LCTC': [dict(kernel_size=7, small_kernel_size=None), dict(groups=1), dict(init='bilinear')],

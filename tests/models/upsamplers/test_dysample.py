@@ -239,7 +239,38 @@ def steepest_slope(x):
     (dict(style='pl'), 12, 3, 'in_channels=12, scale_factor=3'),
     (dict(style='pl', groups=1), 2, 2, 'in_channels=2, scale_factor=2'),
     (dict(style='xy'), 16, 2, "style='xy'"),
+    (dict(static=True, style='pl'), 16, 2, "style='pl'"),
+    (dict(static=True, dyscope=True), 16, 2, 'dyscope=True'),
 ])
 def test_impossible_arguments_are_refused(args, channels, s, message):
     with pytest.raises(ValueError, match=message):
         DySample(channels, s, **args)
+
+
+@pytest.mark.parametrize('s', [1, 2, 3])
+@pytest.mark.parametrize('groups', [1, 4])
+def test_static_points_are_the_same_at_every_pixel(s, groups, bilinear_at):
+    """Pixel by pixel, points moved by up to pixels; the parameter is all that there is to learn."""
+    up = DySample(8, s, static=True, groups=groups).double()
+    torch.nn.init.normal_(up.offset, std=5.0)
+    sizes = {key: p.numel() for key, p in up.named_parameters()}
+    assert sizes == dict(offset=2 * groups * s * s)
+    x = torch.randn(2, 8, 3, 4, dtype=torch.float64)
+    offset = up.offset.detach().view(2, groups, s, s) * 0.25
+    expected = torch.empty(2, 8, 3 * s, 4 * s, dtype=torch.float64)
+    for n, g, row, column in np.ndindex(2, groups, 3 * s, 4 * s):
+        a, b = row % s, column % s
+        dx, dy = offset[:, g, a, b]
+        maps = slice(g * 8 // groups, (g + 1) * 8 // groups)
+        expected[n, maps, row, column] = bilinear_at(
+            x[n, maps], row // s + (a - (s - 1) / 2) / s + dy,
+            column // s + (b - (s - 1) / 2) / s + dx)
+    # 1/3 is kept in float32.
+    torch.testing.assert_close(up(x), expected, rtol=0, atol=1e-12 if s < 3 else 1e-6)
+
+
+def test_static_starts_at_bilinear_interpolation():
+    up, x = DySample(16, static=True), torch.randn(1, 16, 6, 5)
+    assert 0 < up.offset.abs().max() < 0.01
+    torch.testing.assert_close(up(x), F.interpolate(x, scale_factor=2, mode='bilinear'), rtol=0,
+                               atol=0.01)
