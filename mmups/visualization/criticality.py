@@ -5,10 +5,9 @@ from typing import Union
 
 from matplotlib.figure import Figure
 
-from .figures import save
+from mmups.analysis.robustness import headline_metrics
 
-#: Metrics worth a part of the picture, where they are; else the first one.
-HEADLINES = ('mIoU', 'mBIoU', 'PQ', 'bbox_mAP', 'segm_mAP', 'abs_rel', 'rmse')
+from .figures import save
 
 
 def draw_criticality(rows: Sequence[dict], out: Union[str, Path], title: str = '') -> Path:
@@ -26,8 +25,7 @@ def draw_criticality(rows: Sequence[dict], out: Union[str, Path], title: str = '
     resets = [row for row in rows if row['step'] is not None]
     if not resets:
         raise ValueError('a picture of criticality needs at least one reset, got none')
-    names = [name for head in HEADLINES for name in rows[0]['metrics']
-             if name.split('/')[-1] == head] or list(rows[0]['metrics'])[:1]
+    names = headline_metrics(rows[0]['metrics'])
     parts = [(f'drop of {name} (unreset: {rows[0]["metrics"][name]:.4g})',
               [row['drop'][name] for row in resets]) for name in names]
     if resets[0]['agreement'] is not None:
