@@ -7,6 +7,8 @@ import torch
 from mmengine.registry import DefaultScope
 
 import mmups.engine  # noqa: F401  finds the hosts' configs, whatever brought the hosts
+from mmups.ops import use_backend
+from mmups.ops.backend import missing
 
 torch.set_num_threads(1)
 
@@ -54,3 +56,12 @@ def bilinear_at():
                 + v * ((1 - u) * maps[..., below, left] + u * maps[..., below, right]))
 
     return value
+
+
+@pytest.fixture(params=['reference', 'native'])
+def every_backend(request):
+    """Each backend that computes on a CPU, in force."""
+    if reason := missing(request.param):
+        pytest.skip(reason)
+    with use_backend(request.param):
+        yield request.param

@@ -5,6 +5,8 @@ import torch.nn.functional as F
 
 from mmups.models import Deconv, Interpolate, PixelShuffle
 
+pytestmark = pytest.mark.usefixtures('every_backend')
+
 
 def assert_same_with_gradients(got, expected, variables):
     torch.testing.assert_close(got, expected, rtol=0, atol=1e-12)

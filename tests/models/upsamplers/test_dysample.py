@@ -16,6 +16,8 @@ import torch.nn.functional as F
 
 from mmups.models import DySample
 
+pytestmark = pytest.mark.usefixtures('every_backend')
+
 VARIANTS = [dict(style=style, dyscope=dyscope) for style in ('lp', 'pl') for dyscope in (0, 1)]
 PAPER = {  # name -> arguments, parameters at C=256, weights at C=256 (the paper leaves out biases)
     'dysample': (dict(), 8224, 8192),

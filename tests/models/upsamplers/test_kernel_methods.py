@@ -5,6 +5,8 @@ import torch.nn.functional as F
 
 from mmups.models import build_upsampler
 
+pytestmark = pytest.mark.usefixtures('every_backend')
+
 # Upsampler at 256 channels (guide too): parameters, those of more than one dimension
 COUNTS = [
     (dict(type='CARAFE'), 74148, 73984),

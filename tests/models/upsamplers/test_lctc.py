@@ -5,6 +5,8 @@ import torch.nn.functional as F
 
 from mmups.models import LCTC
 
+pytestmark = pytest.mark.usefixtures('every_backend')
+
 GROUPS = dict(depthwise=None, grouped=2, dense=1)
 
 
