@@ -88,7 +88,7 @@ def test_unknown_key_names_the_valid_ones():
     with pytest.raises(TypeError) as info:
         build_upsampler(dict(type='DySample', group=4), 16)
     assert str(info.value) == ("DySample does not take ['group']; its keys are "
-                               "['dyscope', 'groups', 'init_cfg', 'style']")
+                               "['dyscope', 'groups', 'init_cfg', 'static', 'style']")
 
 
 def test_unknown_keys_are_refused_for_every_type(case):
