@@ -9,6 +9,7 @@ FFTs are not; and a map of features is small enough for it.
 Convention: pixel i of a row covers the unit interval around i + 0.5 (``align_corners=False``).
 """
 import math
+from contextlib import nullcontext
 
 import torch
 import torch.nn.functional as F
@@ -91,7 +92,7 @@ def zero_pad_spectrum(x: Tensor, scale_factor: int = 2, corner_aligned: bool = F
     dtype = torch.promote_types(x.dtype, torch.float32)
     rows, columns = (zero_pad_matrix(size, scale_factor, corner_aligned, mirrored, x.device, dtype)
                      for size in x.shape[-2:])
-    with torch.autocast(x.device.type, enabled=False):
+    with nullcontext() if x.is_meta else torch.autocast(x.device.type, enabled=False):
         # Linear layers: the strides of a matrix product from the left bind sizes in an export.
         tall = F.linear(x.to(dtype).transpose(-2, -1), rows).transpose(-2, -1)
         return F.linear(tall, columns)

@@ -362,6 +362,7 @@ print(len(caught), caught[0].message)
             pytest.skip(native.missing())
         code = '''
 import importlib.util, sys
+sys.path.insert(0, 'tests')
 spec = importlib.util.spec_from_file_location('cases', 'tests/ops/test_backends.py')
 cases = sys.modules['cases'] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(cases)

@@ -25,6 +25,9 @@ CALLS = {
     'sample_dynamic': lambda: ops.sample_dynamic(maps(C), maps(8)),
     'softmax': lambda: ops.softmax(maps(C), 1),
     'window_softmax': lambda: ops.window_softmax(maps(100), 25, 2),
+    'windows_of': lambda: ops.windows_of(maps(100), 5),
+    'zero_pad_matrix': lambda: ops.zero_pad_matrix(H, device=torch.device('meta')),
+    'zero_pad_spectrum': lambda: ops.zero_pad_spectrum(maps(C)),
 }
 
 

@@ -31,10 +31,12 @@ def refusal(cfg):
      "['dyscope', 'groups', 'style'] are keys of DySample"),
     (dict(type='DySample', up_kernel=5, up_group=1, compressed_channels=64),
      "DySample does not take ['compressed_channels', 'up_group', 'up_kernel']; its keys are "
-     "['dyscope', 'groups', 'init_cfg', 'static', 'style']. ['compressed_channels', 'up_group', 'up_kernel'] "
+     "['dyscope', 'groups', 'init_cfg', 'static', 'style']. "
+     "['compressed_channels', 'up_group', 'up_kernel'] "
      'are keys of CARAFE'),
     (dict(type='DySample', mode='nearest'),
-     "DySample does not take ['mode']; its keys are ['dyscope', 'groups', 'init_cfg', 'static', 'style']. "
+     "DySample does not take ['mode']; its keys are "
+     "['dyscope', 'groups', 'init_cfg', 'static', 'style']. "
      "['mode'] are keys of IndexNet, Interpolate"),
     (dict(type='Deconv', kernel_size=11, small_kernel_size=3),
      "Deconv does not take ['small_kernel_size']; its keys are ['init_cfg', 'kernel_size']. "
@@ -49,7 +51,8 @@ def test_keys_of_another_type_say_the_way_out(cfg, start):
 
 def test_a_typo_is_nobodys_key():
     assert refusal(dict(type='DySample', group=4)) == (
-        "DySample does not take ['group']; its keys are ['dyscope', 'groups', 'init_cfg', 'static', 'style']")
+        "DySample does not take ['group']; its keys are "
+        "['dyscope', 'groups', 'init_cfg', 'static', 'style']")
 
 
 BASE = "model = dict(neck=dict(type='mmups.FPN', {}))\n"
@@ -178,12 +181,14 @@ def test_keys_go_where_a_constructor_passes_them(own, cls, args, by_name):
 
 @pytest.mark.parametrize('cls, args, keys', [
     (Passing, dict(grops=8), "['dyscope', 'groups', 'init_cfg', 'static', 'strength', 'style']"),
-    (Passing, dict(args=(), kwargs={}), "['dyscope', 'groups', 'init_cfg', 'static', 'strength', 'style']"),
+    (Passing, dict(args=(), kwargs={}),
+     "['dyscope', 'groups', 'init_cfg', 'static', 'strength', 'style']"),
     (Mixed, dict(stregth=8),
      "['colour', 'dyscope', 'groups', 'init_cfg', 'static', 'strength', 'style']"),
     (Closed, dict(kwargs={}), '[]'),
     (Wrapped, dict(self=1), "['strength']"),
-    (KeywordOnly, dict(grops=8), "['dyscope', 'groups', 'init_cfg', 'static', 'strength', 'style']"),
+    (KeywordOnly, dict(grops=8),
+     "['dyscope', 'groups', 'init_cfg', 'static', 'strength', 'style']"),
     (OpenEnded, dict(grops=8), "['dyscope', 'groups', 'init_cfg', 'static', 'style']"),
 ])
 def test_a_typo_is_refused_by_name(cls, args, keys):
