@@ -231,7 +231,7 @@ def test_digit_scenes_report_boundaries(path):
     assert cfg.val_evaluator == cfg.test_evaluator
     evaluators = cfg.val_evaluator if isinstance(cfg.val_evaluator, list) else [cfg.val_evaluator]
     types = [evaluator.type for evaluator in evaluators]
-    if path.parent.name in ('faster_rcnn', 'rtmdet'):
+    if path.parent.name in ('faster_rcnn', 'retinanet', 'rtmdet'):
         assert evaluators[0].metric == 'bbox'
     elif path.parent.name == 'mask_rcnn':
         assert types == ['mmups.BoundaryCocoMetric']
