@@ -1,8 +1,8 @@
 """Boundary IoU, and the error at the edges of objects beside that inside them.
 
 Paper: Cheng et al., "Boundary IoU: Improving Object-Centric Image Segmentation Evaluation", CVPR
-2021, arXiv:2103.16562, section 4. Code consulted: the authors' bowenc0221/boundary-iou-api (its
-``mask_to_boundary``), BSD-style licence.
+2021, arXiv:2103.16562, section 4. The authors' code, bowenc0221/boundary-iou-api, was known by
+descriptions of its band and was not read.
 Deviations: paper and code know instances and panoptic segments only. For semantic maps the bands'
 intersections and unions of a class are added over the data set, as in mmseg's IoUMetric, and what
 happens at pixels without a label is an argument. The authors of FADE, SAPA and DySample, who report

@@ -4,9 +4,8 @@ from pathlib import Path
 from typing import Union
 
 import numpy as np
-from matplotlib.figure import Figure
 
-from .figures import save
+from .figures import canvas, colour_bar, save
 
 
 def draw_features(image: np.ndarray, coarse: np.ndarray, maps: Mapping[str, np.ndarray],
@@ -28,8 +27,7 @@ def draw_features(image: np.ndarray, coarse: np.ndarray, maps: Mapping[str, np.n
         raise ValueError('a picture of features needs at least one method, got none')
     columns = 6
     lines = -(-(len(maps) + 2) // columns)
-    figure = Figure(figsize=(2. * columns + 0.8, 2.2 * lines + 0.6), layout='constrained')
-    figure.suptitle(title, fontsize=10, wrap=True)
+    figure = canvas(2. * columns + 0.8, 2.2 * lines + 0.6, title)
     axes = figure.subplots(lines, columns, squeeze=False).flatten()
     for axis in axes:
         axis.axis('off')
@@ -39,7 +37,5 @@ def draw_features(image: np.ndarray, coarse: np.ndarray, maps: Mapping[str, np.n
     for axis, (label, values) in zip(axes[1:], {'coarse map': coarse, **maps}.items()):
         drawn = axis.imshow(values, vmin=low, vmax=high, cmap='viridis', interpolation='nearest')
         axis.set_title(label, fontsize=9)
-    bar = figure.colorbar(drawn, ax=list(axes), shrink=0.6, pad=0.01)
-    bar.set_label('first principal component', fontsize=8)
-    bar.ax.tick_params(labelsize=7)
+    colour_bar(figure, drawn, list(axes), 'first principal component', shrink=0.6, pad=0.01)
     return save(figure, out)

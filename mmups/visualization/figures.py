@@ -1,8 +1,26 @@
 """What all pictures share."""
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Union
 
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
+
+
+def canvas(width: float, height: float, title: str) -> Figure:
+    """An empty figure with a title, in inches."""
+    figure = Figure(figsize=(width, height), layout='constrained')
+    figure.suptitle(title, fontsize=10, wrap=True)
+    return figure
+
+
+def colour_bar(figure: Figure, drawn: ScalarMappable, axes: Union[Axes, Sequence[Axes]],
+               label: str, shrink: float = 0.85, **options: float) -> None:
+    """The scale of colours of an image, beside its axes."""
+    bar = figure.colorbar(drawn, ax=axes, shrink=shrink, **options)
+    bar.set_label(label, fontsize=8)
+    bar.ax.tick_params(labelsize=7)
 
 
 def save(figure: Figure, out: Union[str, Path]) -> Path:

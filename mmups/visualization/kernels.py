@@ -7,7 +7,7 @@ from typing import Optional, Union
 import numpy as np
 from matplotlib.figure import Figure
 
-from .figures import save
+from .figures import canvas, colour_bar, save
 
 
 @dataclass
@@ -50,8 +50,7 @@ def draw_kernels(image: np.ndarray, rows: Sequence[KernelRow], out: Union[str, P
     if not rows:
         raise ValueError('a picture of kernels needs at least one row, got none')
     count = max(len(row.kernels) for row in rows)
-    figure = Figure(figsize=(1.65 * count + 3.6, 2.1 * len(rows) + 0.5), layout='constrained')
-    figure.suptitle(title, fontsize=10, wrap=True)
+    figure = canvas(1.65 * count + 3.6, 2.1 * len(rows) + 0.5, title)
     grid = figure.subplots(len(rows), count + 1, squeeze=False,
                            gridspec_kw=dict(width_ratios=[1.35] + [1] * count))
     for line, row in zip(grid, rows):
@@ -66,9 +65,7 @@ def draw_kernels(image: np.ndarray, rows: Sequence[KernelRow], out: Union[str, P
                                 vmin=-largest if signed else 0, vmax=largest,
                                 interpolation='nearest')
             axis.set_title(label, fontsize=8)
-        bar = figure.colorbar(drawn, ax=list(line[1:]), shrink=0.85, pad=0.01)
-        bar.set_label('weight', fontsize=8)
-        bar.ax.tick_params(labelsize=7)
+        colour_bar(figure, drawn, list(line[1:]), 'weight', pad=0.01)
         line[0].set_ylabel(row.title, fontsize=8)
     return save(figure, out)
 
@@ -90,6 +87,4 @@ def _draw_first(figure: Figure, axis, image: np.ndarray, row: KernelRow) -> None
     axis.set(xticks=(-0.5, 0, 0.5), yticks=(-0.5, 0, 0.5))
     axis.tick_params(labelsize=7)
     axis.set_title(f'mean response\n{row.note}'.strip(), fontsize=8)
-    bar = figure.colorbar(drawn, ax=axis, shrink=0.85)
-    bar.set_label('dB', fontsize=8)
-    bar.ax.tick_params(labelsize=7)
+    colour_bar(figure, drawn, axis, 'dB')

@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Union
 
 import numpy as np
-from matplotlib.figure import Figure
 
-from .figures import save
+from .figures import canvas, colour_bar, save
 
 
 @dataclass
@@ -50,8 +49,7 @@ def draw_sampling(image: np.ndarray, rows: Sequence[SamplingRow], out: Union[str
     if not rows:
         raise ValueError('a picture of points needs at least one row, got none')
     height, width = image.shape[:2]
-    figure = Figure(figsize=(10.5, 3.3 * len(rows) * height / width + 0.6), layout='constrained')
-    figure.suptitle(title, fontsize=10, wrap=True)
+    figure = canvas(10.5, 3.3 * len(rows) * height / width + 0.6, title)
     for line, row in zip(figure.subplots(len(rows), 3, squeeze=False), rows):
         # Pixel centres of the coarse map to those of the image.
         ratio = np.array([width / row.coarse[1], height / row.coarse[0]])[:, None, None]
@@ -61,9 +59,7 @@ def draw_sampling(image: np.ndarray, rows: Sequence[SamplingRow], out: Union[str
         drawn = line[2].imshow(row.lengths, extent=(-0.5, width - 0.5, height - 0.5, -0.5),
                                cmap='viridis', interpolation='nearest')
         line[2].set_title('mean length over groups', fontsize=8)
-        bar = figure.colorbar(drawn, ax=line[2], shrink=0.85)
-        bar.set_label('offset, coarse pixels', fontsize=8)
-        bar.ax.tick_params(labelsize=7)
+        colour_bar(figure, drawn, line[2], 'offset, coarse pixels')
         for axis in line:
             axis.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5), xticks=[], yticks=[])
         line[0].set_ylabel(row.title, fontsize=8)

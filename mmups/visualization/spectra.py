@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from .figures import save
+from .figures import canvas, colour_bar, save
 
 COLOURS = ('tab:gray', 'tab:blue', 'tab:red')
 
@@ -48,8 +48,7 @@ def draw_spectra(rows: Sequence[SpectrumRow], out: Union[str, Path], title: str 
     if not rows:
         raise ValueError('a picture of spectra needs at least one row, got none')
     columns = len(rows[0].spectra)
-    figure = Figure(figsize=(2.6 * columns + 4.6, 2.75 * len(rows) + 0.5), layout='constrained')
-    figure.suptitle(title, fontsize=10, wrap=True)
+    figure = canvas(2.6 * columns + 4.6, 2.75 * len(rows) + 0.5, title)
     grid = figure.subplots(len(rows), columns + 1, squeeze=False,
                            gridspec_kw=dict(width_ratios=[1] * columns + [1.25]))
     for line, row in zip(grid, rows):
@@ -79,9 +78,7 @@ def _draw_maps(figure: Figure, axes: Sequence, row: SpectrumRow) -> None:
                                      edgecolor='white', linestyle='--'))
         axis.set_title(f'{label}\n{row.notes.get(label, "")}'.strip(), fontsize=8)
     axes[0].set_ylabel(row.title, fontsize=8)
-    bar = figure.colorbar(drawn, ax=list(axes), shrink=0.85, pad=0.01)
-    bar.set_label('log$_{10}$ power', fontsize=8)
-    bar.ax.tick_params(labelsize=7)
+    colour_bar(figure, drawn, list(axes), 'log$_{10}$ power', pad=0.01)
 
 
 def _draw_profiles(axis, row: SpectrumRow) -> None:

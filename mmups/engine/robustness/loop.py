@@ -103,14 +103,14 @@ class RobustnessTestLoop(TestLoop):
         with frozen(model):
             if record.clean is None:
                 record.clean = self._clean()
-                self._save(record, folder)
+                self._save(record)
             todo = [entry for entry in self.entries if entry not in record]
             self._say_what_is_pgd(model, todo)
             self.bar = ProgressBar(max(len(todo) * len(self.dataloader), 1),
                                    start=bool(todo) and is_main_process())
             for entry in todo:
                 record.add(entry, self._measure(entry, model, source))
-                self._save(record, folder)
+                self._save(record)
         rows = record.rows()
         if is_main_process():
             record.write_csv(folder / 'robustness.csv')
@@ -134,7 +134,7 @@ class RobustnessTestLoop(TestLoop):
         self.evaluator = evaluator  # as it was built
         return plain(metrics)
 
-    def _save(self, record: Record, folder: Path) -> None:
+    def _save(self, record: Record) -> None:
         if is_main_process():
             record.write()
 

@@ -1,9 +1,8 @@
 """Upsampling without aliases: the map's spectrum, padded with zeros.
 
 Interpolation of a band-limited signal as in textbooks. The halving that it undoes is the pooling of
-Grabinski et al., "FrequencyLowCut Pooling" (ECCV 2022, arXiv:2204.00491; its code, MIT, was read
-for the normalisation of the transforms). The argument for large kernels in the paper of LCTC
-(arXiv:2311.17524) starts from the same spectra.
+Grabinski et al., "FrequencyLowCut Pooling" (ECCV 2022, arXiv:2204.00491). The argument for large
+kernels in the paper of LCTC (arXiv:2311.17524) starts from the same spectra.
 
 Deviations from the plain transform: the result is at half-pixel centres instead of aligned at the
 first pixel, and the map is continued by its mirror image instead of by itself.
