@@ -37,13 +37,9 @@ def common_parser(description: str) -> argparse.ArgumentParser:
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     """The same for a parser that is there already, of a subcommand; returns it."""
-    parser.add_argument('config', help='path of a config, or a name such as '
-                        'mmseg::segformer/segformer_mit-b0_8xb2-160k_ade20k-512x512.py')
+    add_config_arguments(parser)
     parser.add_argument('--work-dir', help='where logs, checkpoints and results go (default: '
                         "the config's, else work_dirs/<name of the config>)")
-    parser.add_argument('--cfg-options', nargs='+', action=KeyValues, default={},
-                        help='settings to override, key=value; e.g. model.neck.type=mmups.FPN '
-                        'model.neck.upsampler.type=DySample; lists: key="[a,b]" or key=a,b')
     parser.add_argument('--seed', type=int, help='random seed (default: the config\'s, else drawn '
                         'and logged)')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none',
@@ -51,6 +47,15 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> argparse.ArgumentPa
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0,
                         help='set by older PyTorch launchers')
     return parser
+
+
+def add_config_arguments(parser: argparse.ArgumentParser) -> None:
+    """A config, and what is overridden in it."""
+    parser.add_argument('config', help='path of a config, or a name such as '
+                        'mmseg::segformer/segformer_mit-b0_8xb2-160k_ade20k-512x512.py')
+    parser.add_argument('--cfg-options', nargs='+', action=KeyValues, default={},
+                        help='settings to override, key=value; e.g. model.neck.type=mmups.FPN '
+                        'model.neck.upsampler.type=DySample; lists: key="[a,b]" or key=a,b')
 
 
 @contextmanager
@@ -106,20 +111,30 @@ def read_config(name: str) -> Config:
                          ) from error
 
 
-def load_config(args: argparse.Namespace) -> Config:
-    """The config that ``args`` name, with their overrides in it.
+def overridden_config(args: argparse.Namespace) -> Config:
+    """The config of :func:`add_config_arguments`.
 
     Raises:
         FileNotFoundError: As in :func:`read_config`.
         ValueError: As in :func:`read_config`, or the config has no model, or one of a fork.
     """
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = read_config(args.config)
-    cfg.launcher = args.launcher
     cfg.merge_from_dict(args.cfg_options)
     if cfg.get('model') is None:
         raise ValueError(f'{args.config} has no model')
     refuse_forks(cfg)
+    return cfg
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """The config that ``args`` name, with their overrides in it.
+
+    Raises:
+        FileNotFoundError, ValueError: As in :func:`overridden_config`.
+    """
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    cfg = overridden_config(args)
+    cfg.launcher = args.launcher
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:

@@ -1,23 +1,22 @@
 """A config's whole model, to be measured with one upsampler after the other in it."""
 import copy
-import logging
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 import torch
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 from mmengine.logging import MessageHub
-from mmengine.model import revert_sync_batchnorm
-from mmengine.registry import MODELS
 from torch import nn
 
 from mmups.analysis import MEMORY_FORMATS, Passes, checked_device
 from mmups.datasets.random_batch import random_batch
 from mmups.models.host_configs import WEIGHTS
-from mmups.models.upsamplers import BaseUpsampler
 from mmups.swap import swap_upsampler
+
+from .pairing import BILINEAR, build_model, share, shared_state, unlogged
 
 
 @dataclass
@@ -33,6 +32,7 @@ class ModelBench:
         shape: Height and width of the images.
         batch: How many images.
         device: 'cpu' or 'cuda'.
+        sites: As of :func:`mmups.swap.swap_upsampler`.
 
     Raises:
         ValueError: A number is not positive, the config has no model, or the device cannot be
@@ -43,6 +43,7 @@ class ModelBench:
     shape: tuple[int, int] = (512, 512)
     batch: int = 1
     device: str = 'cpu'
+    sites: Union[str, Iterable[str]] = 'default'
 
     def __post_init__(self):
         if min(self.batch, *self.shape) < 1:
@@ -73,10 +74,10 @@ class ModelBench:
         Raises:
             ValueError: There is no such place.
         """
-        return self.candidate(dict(type='Interpolate', mode='bilinear'), memory_format)
+        return self.candidate(BILINEAR, memory_format)
 
     def candidate(self, upsampler: dict, memory_format: str) -> Passes:
-        """The model with this upsampler in all its default sites.
+        """The model with this upsampler in its sites.
 
         Raises:
             ValueError: No site takes it.
@@ -108,21 +109,16 @@ class ModelBench:
         Raises:
             ValueError: No site takes it.
         """
-        torch.manual_seed(0)
         with warnings.catch_warnings():
-            warnings.simplefilter('ignore')  # of sites that stay, and of the hosts
-            cfg = swap_upsampler(self.cfg, upsampler)
-            scope = cfg.get('default_scope')
-            model = revert_sync_batchnorm(MODELS.build(ConfigDict(cfg.model, _scope_=scope)))
+            warnings.simplefilter('ignore')  # of sites that stay
+            cfg = swap_upsampler(self.cfg, upsampler, self.sites)
+        torch.manual_seed(0)
+        model = build_model(cfg)
         if self._weights is None:
-            logging.disable(logging.INFO)  # mmengine lists every parameter
-            model.init_weights()
-            logging.disable(logging.NOTSET)
-            own = tuple(f'{name}.' for name, module in model.named_modules()
-                        if isinstance(module, BaseUpsampler))
-            self._weights = {key: value.clone() for key, value in model.state_dict().items()
-                             if not key.startswith(own)}
-        model.load_state_dict(self._weights, strict=False)
+            with unlogged():
+                model.init_weights()
+            self._weights = shared_state(model)
+        share(model, self._weights)
         return model
 
 

@@ -44,6 +44,8 @@ class BoundaryIoUMetric(BaseMetric):
         ignored: What ignored pixels are while the bands of the ground truth are drawn: ``'fill'``
             or ``'background'``, as in :func:`boundary_intersect_and_union`.
         ignore_index: Label of pixels that count nowhere.
+        classwise: Whether the numbers of every class are returned, too: ``IoU.CLASS`` and
+            ``BIoU.CLASS``, NaN where the class does not occur.
         backend_args: Of mmengine's file backend, where the ground truth is read.
         collect_device: As in BaseMetric.
         prefix: As in BaseMetric.
@@ -55,9 +57,9 @@ class BoundaryIoUMetric(BaseMetric):
     """
 
     def __init__(self, ratio: float = 0.02, width: Optional[int] = None, ignored: str = 'fill',
-                 ignore_index: int = 255, backend_args: Optional[dict] = None,
-                 collect_device: str = 'cpu', prefix: Optional[str] = None,
-                 collect_dir: Optional[str] = None):
+                 ignore_index: int = 255, classwise: bool = False,
+                 backend_args: Optional[dict] = None, collect_device: str = 'cpu',
+                 prefix: Optional[str] = None, collect_dir: Optional[str] = None):
         super().__init__(collect_device=collect_device, prefix=prefix, collect_dir=collect_dir)
         check_ignored(ignored)
         band_width(1, 1, ratio, width)  # raises
@@ -65,6 +67,7 @@ class BoundaryIoUMetric(BaseMetric):
         self.width = width
         self.ignored = ignored
         self.ignore_index = ignore_index
+        self.classwise = classwise
         self.backend_args = backend_args
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
@@ -87,13 +90,19 @@ class BoundaryIoUMetric(BaseMetric):
             self.results.append(torch.cat([torch.stack(bands)[None], split]))
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        """Add the images up, log the table, and return five numbers in percent."""
+        """Add the images up, log the table, and return five numbers in percent, and two of each
+        class where they are asked for."""
         classes = self.dataset_meta['classes']
         total = sum(results, torch.zeros(3, 2, len(classes), dtype=torch.int64))
         metrics = dict(
             mBIoU=mean_iou(*total[BANDS]),
             aAcc_boundary=accuracy(*total[EDGES]), aAcc_interior=accuracy(*total[INSIDE]),
             mIoU_boundary=mean_iou(*total[EDGES]), mIoU_interior=mean_iou(*total[INSIDE]))
+        if self.classwise:
+            whole = total[EDGES] + total[INSIDE]  # every pixel is in one of the two
+            for kind, part in (('IoU', whole), ('BIoU', total[BANDS])):
+                metrics.update({f'{kind}.{name}': value for name, value in
+                                zip(classes, class_iou(*part).tolist())})
         band = (f'{self.width} pixels' if self.width is not None else
                 f'{100 * self.ratio:g} % of the diagonal')
         table = torch.stack([100 * class_iou(*part) for part in total], dim=1)  # (K, 3)
