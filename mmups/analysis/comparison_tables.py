@@ -70,20 +70,16 @@ def difference_text(difference: Difference, places: int) -> str:
 def class_tables(comparison: Comparison) -> list[Table]:
     """For each metric that has values by class: a row for each class."""
     tables = []
-    names = [name for name in comparison.upsamplers if name != comparison.baseline]
+    names = comparison.upsamplers
     for metric in dict.fromkeys(m.metric for m in comparison.values if m.label):
         measures = [m for m in comparison.values if m.label and m.metric == metric]
         rows = []
         for measure in measures:
-            row = [measure.label, _mean(comparison, measure, comparison.baseline)]
-            for name in names:
-                versus = _versus(comparison, measure, name)
-                row.append(f'{_mean(comparison, measure, name)}; {versus}')
-            rows.append(row)
+            rows.append([measure.label, *(_both(comparison, measure, name) for name in names)])
         tables.append(Table(
-            ['class', comparison.baseline, *names], rows,
-            f'{metric} {arrow(measures[0])} by class: mean ± standard deviation; difference to '
-            f'{comparison.baseline}. {chance(comparison.differences(measures))}'))
+            ['class', *names], rows,
+            f'{metric} {arrow(measures[0])} by class: mean; difference to {comparison.baseline}. '
+            f'{chance(comparison.differences(measures))}'))
     return tables
 
 
@@ -92,17 +88,10 @@ def robustness_table(comparison: Comparison, measure: Measure) -> Optional[Table
     measures = [m for found in comparison.attacked(measure).values() for m in found]
     if not measures:
         return None
-    rows = []
-    for name in comparison.upsamplers:
-        row = [name]
-        for attacked in measures:
-            text = _mean(comparison, attacked, name)
-            if name != comparison.baseline:
-                text += f'; {_versus(comparison, attacked, name)}'
-            row.append(text)
-        rows.append(row)
+    rows = [[name, *(_both(comparison, attacked, name) for attacked in measures)]
+            for name in comparison.upsamplers]
     head = ['upsampler', *(f'{m.attack}, {m.norm} {m.eps:g}/255' for m in measures)]
-    return Table(head, rows, f'{measure.metric} {arrow(measure)} under attack; difference to '
+    return Table(head, rows, f'{measure.metric} {arrow(measure)} under attack: mean; difference to '
                              f'{comparison.baseline}. '
                              f'{chance(comparison.differences(measures))}')
 
@@ -186,21 +175,20 @@ def _costs(costs: Mapping) -> list[str]:
 
 
 def short(count: float) -> str:
-    """A count in three digits: 49.3 k, 3.72 M, 1.2 G."""
-    for unit, size in (('G', 1e9), ('M', 1e6), ('k', 1e3)):
-        if abs(count) >= size:
-            return f'{count / size:.3g} {unit}'
-    return f'{count:.3g}'
+    """A count in three digits: 49.3 k, 3.70 M, 1.20 G."""
+    for unit, size in ((' G', 1e9), (' M', 1e6), (' k', 1e3)):
+        if count >= size:
+            return f'{count / size:#.3g}'.rstrip('.') + unit
+    return f'{count:.0f}'
 
 
-def _mean(comparison: Comparison, measure: Measure, name: str,
-          count: Optional[int] = None) -> str:
+def _mean(comparison: Comparison, measure: Measure, name: str, count: int) -> str:
     summary = comparison.summary(measure, name)
     if summary is None:
         return NOTHING
     places = _places(comparison, measure)
     spread = '' if summary.sd is None else f' ± {summary.sd:.{places}f}'
-    fewer = '' if count in (None, summary.seeds) else f' ({summary.seeds} seeds)'
+    fewer = '' if count == summary.seeds else f' ({summary.seeds} seeds)'
     return f'{summary.mean:.{places}f}{spread}{fewer}'
 
 
@@ -209,6 +197,15 @@ def _versus(comparison: Comparison, measure: Measure, name: str) -> str:
         return ''
     return difference_text(comparison.difference(measure, name),
                            _places(comparison, measure))
+
+
+def _both(comparison: Comparison, measure: Measure, name: str) -> str:
+    """The mean without its spread, and the difference to the baseline, in one cell."""
+    summary = comparison.summary(measure, name)
+    if summary is None:
+        return NOTHING
+    mean = f'{summary.mean:.{_places(comparison, measure)}f}'
+    return '; '.join(filter(None, (mean, _versus(comparison, measure, name))))
 
 
 def _places(comparison: Comparison, measure: Measure) -> int:

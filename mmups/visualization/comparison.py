@@ -132,6 +132,7 @@ def draw_costs(comparison: Comparison, out: Union[str, Path]) -> Path:
             axis.set_xlabel(label, fontsize=9)
             axis.set_ylabel(f'{measure.metric} {arrow(measure)}', fontsize=9)
             axis.tick_params(labelsize=8)
+    figure.draw_without_rendering()  # fixes limits and layout, by which labels are placed
     for axis in axes.flat:
         label_points(axis, {marks.get_label(): (*marks.get_offsets()[0], marks.get_sizes()[0])
                             for marks in axis.collections if marks.get_label() in look})

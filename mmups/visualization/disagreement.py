@@ -33,9 +33,9 @@ def draw_disagreement(scene: Scene, classes: Sequence[str], palette: Sequence[Se
         tiles[f'{name}\n{100 * right:.1f} % right'] = colour(labels[inside], palette)
     lines = -(-len(tiles) // COLUMNS)
     height, width = scene.truth.shape
-    first = 2.6 * COLUMNS / 3 * 0.8 * height / width
-    figure = canvas(1.75 * COLUMNS, first + 2.05 * lines + 0.8, f'test image {scene.index}')
-    whole, zoomed = figure.subfigures(2, 1, height_ratios=[first + 0.4, 2.05 * lines])
+    heights = 3.2 * height / width + 0.3, 2. * lines
+    figure = canvas(1.75 * COLUMNS, sum(heights) + 0.7, f'test image {scene.index}')
+    whole, zoomed = figure.subfigures(2, 1, height_ratios=heights)
     axes = whole.subplots(1, 3)
     axes[0].imshow(scene.image)
     axes[1].imshow(colour(scene.truth, palette), interpolation='nearest')
@@ -47,7 +47,7 @@ def draw_disagreement(scene: Scene, classes: Sequence[str], palette: Sequence[Se
                                  linewidth=1.5))
         axis.set_title(title, fontsize=8)
         axis.set(xticks=[], yticks=[])
-    colour_bar(whole, drawn, axes[2], 'share')
+    colour_bar(whole, drawn, axes[2], 'share', pad=0.02)
     grid = zoomed.subplots(lines, COLUMNS, squeeze=False).flatten()
     for axis in grid:
         axis.axis('off')

@@ -174,7 +174,7 @@ def test_main_table(folder):
                             '']
     assert dysample[1] == '2' and '[' in dysample[3]
     assert lctc[2] == f'{values["lctc-11-3"][0]:.2f}' and 'no interval' in lctc[3]
-    assert dysample[6:] == ['3.7 M', '1 k', '1.24 G', '× 1.20', '× 1.30', '× 1.10', '× 1.20']
+    assert dysample[6:] == ['3.70 M', '1.00 k', '1.24 G', '× 1.20', '× 1.30', '× 1.10', '× 1.20']
     assert {len(row) for row in table.rows} == {len(table.head)}
 
 
@@ -184,7 +184,7 @@ def test_costs_that_are_missing(folder):
         cost['rows'].pop('lctc-11-3'), cost['rows']['dysample'].update(macs=None),
         cost['rows']['dysample'].pop('forward+backward')))
     _, dysample, lctc = main_table(Comparison.read(folder)).rows
-    assert dysample[6:] == ['3.7 M', '1 k', '–', '× 1.20', '–', '× 1.10', '–']
+    assert dysample[6:] == ['3.70 M', '1.00 k', '–', '× 1.20', '–', '× 1.10', '–']
     assert lctc[6:] == ['–'] * 7
     (folder / 'cost.json').unlink()
     assert len(main_table(Comparison.read(folder)).head) == 6
@@ -202,6 +202,8 @@ def test_tables_of_classes_attacks_and_time(folder):
     assert attacks.head[1:] == ['pgd, linf 0.25/255', 'pgd, linf 1/255', 'cospgd, linf 0.25/255',
                                 'cospgd, linf 1/255']
     assert [';' in row[1] for row in attacks.rows] == [False, True, True]
+    grass = comparison.summary(Measure('IoU', label='grass'), 'bilinear')
+    assert iou.rows[2][1] == f'{grass.mean:.2f}'
     assert seconds_table(comparison).rows == [
         ['bilinear', '101', '8', '30'], ['dysample', '101', '8', '30'],
         ['lctc-11-3', '101', '8', '30'], ['all runs together', '808', '64', '240']]
@@ -219,7 +221,8 @@ def test_shares_have_four_decimals(folder):
 
 
 @pytest.mark.parametrize(('count', 'text'), [
-    (0, '0'), (999, '999'), (49344, '49.3 k'), (3715234, '3.72 M'), (1.2e9, '1.2 G')])
+    (0, '0'), (999, '999'), (49344, '49.3 k'), (3700000, '3.70 M'), (1.2e9, '1.20 G'),
+    (4e8, '400 M')])
 def test_counts(count, text):
     assert short(count) == text
 

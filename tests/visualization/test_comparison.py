@@ -128,6 +128,7 @@ def test_labels_do_not_overlap():
     figure = Figure(figsize=(6, 4), layout='constrained')
     axis = figure.subplots()
     axis.scatter(*np.transpose([point[:2] for point in points.values()]))
+    figure.draw_without_rendering()
     label_points(axis, points)
     figure.draw_without_rendering()
     boxes = [text.get_window_extent() for text in axis.texts if text.get_text()]
