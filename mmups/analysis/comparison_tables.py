@@ -97,13 +97,15 @@ def robustness_table(comparison: Comparison, measure: Measure) -> Optional[Table
 
 
 def hypotheses_table(comparison: Comparison, judgements: Sequence[Judgement]) -> Table:
-    """A row for each pair of each claim."""
-    rows = []
+    """A row for each pair of each claim, which is written out once."""
+    rows, written = [], ''
     for one in judgements:
         places = _places(comparison, one.measure) if one.measure else 0
-        rows.append([one.id, f'{one.claim} ({one.source})',
+        claim = f'{one.claim} ({one.source})'
+        rows.append([one.id, claim if claim != written else '',
                      str(one.measure) if one.measure else NOTHING, f'{one.better} – {one.worse}',
                      difference_text(one.difference, places), one.verdict])
+        written = claim
     return Table(['', 'claim', 'measure', 'difference of', 'mean and interval', 'verdict'], rows,
                  'Supported: the whole interval lies on the side of the claim. '
                  + chance([one.difference for one in judgements]))

@@ -19,13 +19,15 @@ th, td { padding: .3rem .7rem; border-bottom: 1px solid #ddd; text-align: left;
 td.text { white-space: normal; min-width: 14rem; }
 thead th { border-bottom: 2px solid #888; vertical-align: bottom; }
 tbody th { font-weight: 600; position: sticky; left: 0; background: #fff; }
-caption, figcaption { text-align: left; font-size: .9rem; color: #444; padding: .4rem 0; }
+figcaption { font-size: .9rem; color: #444; padding: .4rem 0; max-width: 53rem; }
 figure { margin: 1.5rem 0; } img { max-width: 100%; min-width: min(100%, 44rem); height: auto; }
 @media (max-width: 44rem) { img { max-width: none; width: 44rem; } }
-@media print { body { max-width: none; font-size: 10pt; } nav { display: none; }
-  .wide { overflow: visible; } img { min-width: 0; width: auto; max-width: 100%; }
-  figure, tr { break-inside: avoid; } table { font-size: 6.5pt; }
-  th, td { padding: 1px 3px; white-space: normal; } tbody th { position: static; } }
+@page { size: landscape; margin: 12mm; }
+@media print { body { max-width: none; font-size: 10pt; padding: 0; } nav { display: none; }
+  h2 { break-after: avoid; } .wide { overflow: visible; }
+  img { min-width: 0; width: auto; max-width: 100%; max-height: 165mm; }
+  figure, tr { break-inside: avoid; } table { font-size: 7pt; }
+  th, td { padding: 1px 4px; white-space: normal; } tbody th { position: static; } }
 """
 
 
@@ -86,8 +88,8 @@ class Table:
         head = ''.join(f'<th scope="col">{escape(cell)}</th>' for cell in self.head)
         body = ''.join(f'<tr><th scope="row">{escape(first)}</th>{"".join(map(_cell, cells))}</tr>'
                        for first, *cells in self.rows)
-        return (f'<div class="wide"><table><caption>{escape(self.caption)}</caption>'
-                f'<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>')
+        return (f'<figure><figcaption>{escape(self.caption)}</figcaption><div class="wide"><table>'
+                f'<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div></figure>')
 
     def latex(self) -> str:
         """A ``tabular`` for the package booktabs."""
@@ -145,7 +147,8 @@ def _plain(text: str) -> str:
 
 def _cell(text: str) -> str:
     """Sentences may break into lines, numbers may not."""
-    return f'<td{" class=text" if len(text) > 40 else ""}>{escape(text)}</td>'
+    kind = ' class="text"' if len(text) > 40 else ''
+    return f'<td{kind}>{escape(text).replace(" ± ", "&nbsp;±&nbsp;")}</td>'
 
 
 LATEX = {'\\': r'\textbackslash{}', '~': r'\textasciitilde{}', '^': r'\textasciicircum{}',

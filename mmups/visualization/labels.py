@@ -26,11 +26,11 @@ def label_points(axis: Axes, points: Mapping[str, tuple[float, float, float]],
     """
     pixels = axis.figure.dpi / 72
     frame = axis.get_window_extent()
-    taken = []
-    for x, y, area in points.values():
+    taken = {}
+    for name, (x, y, area) in points.items():
         centre = axis.transData.transform((x, y))
         radius = math.sqrt(area / math.pi) * pixels
-        taken.append(Bbox([centre - radius, centre + radius]))
+        taken['bubble', name] = Bbox([centre - radius, centre + radius])
     for name, (x, y, area) in points.items():
         text = axis.annotate(name, (x, y), xytext=(0, 0), textcoords='offset points',
                              ha='center', va='center', fontsize=fontsize)
@@ -47,7 +47,8 @@ def label_points(axis: Axes, points: Mapping[str, tuple[float, float, float]],
             box = extent.translated(*(offset * pixels))
             outside = not (frame.x0 <= box.x0 and box.x1 <= frame.x1
                            and frame.y0 <= box.y0 and box.y1 <= frame.y1)
-            overlaps = sum(box.padded(GAP * pixels).overlaps(other) for other in taken)
+            overlaps = sum(box.padded(GAP * pixels).overlaps(other)
+                           for key, other in taken.items() if key != ('bubble', name))
             rank = (outside, overlaps)
             if best is None or rank < best[0]:
                 best = rank, distance, offset, box
@@ -55,8 +56,10 @@ def label_points(axis: Axes, points: Mapping[str, tuple[float, float, float]],
                 break
         _, distance, offset, box = best
         text.set_position(offset)
-        taken.append(box)
+        taken['label', name] = box
         if distance:
-            axis.annotate('', (x, y), xytext=offset, textcoords='offset points',
-                          arrowprops=dict(arrowstyle='-', linewidth=0.5, color='grey',
-                                          shrinkA=4, shrinkB=0))
+            centre = axis.transData.transform((x, y))
+            edge = (np.clip(centre, box.min, box.max) - centre) / pixels
+            axis.annotate('', (x, y), xytext=edge, textcoords='offset points', arrowprops=dict(
+                arrowstyle='-', linewidth=0.5, color='black', shrinkA=0, shrinkB=0)
+                          ).set_in_layout(False)
