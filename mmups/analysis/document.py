@@ -25,7 +25,7 @@ figure { margin: 1.5rem 0; } img { max-width: 100%; min-width: min(100%, 44rem);
 @page { size: landscape; margin: 12mm; }
 @media print { body { max-width: none; font-size: 10pt; padding: 0; } nav { display: none; }
   h2 { break-after: avoid; } .wide { overflow: visible; }
-  img { min-width: 0; width: auto; max-width: 100%; max-height: 165mm; }
+  img { min-width: 0; width: auto; max-width: 100%; max-height: 140mm; }
   figure, tr { break-inside: avoid; } table { font-size: 7pt; }
   th, td { padding: 1px 4px; white-space: normal; } tbody th { position: static; } }
 """
@@ -146,9 +146,10 @@ def _plain(text: str) -> str:
 
 
 def _cell(text: str) -> str:
-    """Sentences may break into lines, numbers may not."""
+    """Sentences may break into lines; on paper numbers may, but before an interval only."""
     kind = ' class="text"' if len(text) > 40 else ''
-    return f'<td{kind}>{escape(text).replace(" ± ", "&nbsp;±&nbsp;")}</td>'
+    text = re.sub(r' (?=[±○])|(?<=±) |(?<=\d,) (?=[-+])', '\xa0', text)
+    return f'<td{kind}>{escape(text)}</td>'
 
 
 LATEX = {'\\': r'\textbackslash{}', '~': r'\textasciitilde{}', '^': r'\textasciicircum{}',

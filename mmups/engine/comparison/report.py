@@ -189,5 +189,6 @@ def _conditions(comparison: Comparison) -> list[str]:
 
 def _text(value: object) -> str:
     if isinstance(value, Mapping):
-        return '; '.join(f'{key} {_text(one)}' for key, one in value.items() if one is not None)
+        return '; '.join(f'{key} {_text(one)}' for key, one in value.items()
+                         if one not in (None, []))
     return ', '.join(map(str, value)) if isinstance(value, list) else str(value)
