@@ -53,7 +53,8 @@ READING = (
     'for their number. With each table it says how many of its intervals exclude zero, and how '
     'many would be expected to if no upsampler differed from another.',
     'Times and memory are ratios to the same model with bilinear interpolation, measured in turns '
-    'in one run, whatever the baseline of the differences.')
+    'in one run, whatever the baseline of the differences.',
+    'All metrics with all digits, and the p values of the tests, are in table.csv.')
 
 
 def write_report(folder: Path, hypotheses: Optional[Path] = None) -> Path:
