@@ -12,7 +12,8 @@ from mmups.engine.cli import (
 )
 from mmups.engine.comparison import campaign
 
-ROBUSTNESS = dict(attacks=['cospgd', 'segpgd', 'pgd'], eps=[0.25, 0.5, 1, 2], steps=[10], images=None)
+ROBUSTNESS = dict(attacks=['cospgd', 'segpgd', 'pgd'], eps=[0.25, 0.5, 1, 2], steps=[10],
+                  images=None)
 
 
 def parse_args():

@@ -52,8 +52,8 @@ class Comparison:
         upsamplers: Name -> config. The first is the baseline.
         seeds: A run for each, of each upsampler.
         sites: Where the upsamplers are put.
-        robustness: Arguments of :class:`mmups.engine.robustness.RobustnessTestLoop`, and ``images``,
-            how many of the test images are attacked, where not all are; None: none.
+        robustness: Arguments of :class:`mmups.engine.robustness.RobustnessTestLoop`, and
+            ``images``, how many of the test images are attacked, where not all are; None: none.
         checkpoints: Name of each upsampler -> its trained weights; None: they are to be trained.
     """
     folder: Path
