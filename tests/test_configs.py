@@ -32,6 +32,8 @@ PRESETS = {
     'dysample-s-plus': dict(type='DySample', style='pl', groups=8, dyscope=True),
     'dysample-static': dict(type='DySample', static=True, groups=4),
     'fft': dict(type='FFTUpsample'),
+    'deconv-2': dict(type='Deconv', kernel_size=2, groups=None),
+    'lctc-3': dict(type='LCTC', kernel_size=3, small_kernel_size=None),
     'lctc-7': dict(type='LCTC', kernel_size=7, small_kernel_size=None),
     'lctc-7-3': dict(type='LCTC', kernel_size=7, small_kernel_size=3),
     'lctc-11': dict(type='LCTC', kernel_size=11, small_kernel_size=None),
@@ -56,6 +58,7 @@ PARAMETERS = {
     'pixel-shuffle': (2360320, 2359296), 'dysample': (8224, 8192),
     'dysample-plus': (16448, 16384), 'dysample-s': (1040, 1024), 'dysample-s-plus': (2080, 2048),
     'dysample-static': (32, 32), 'fft': (0, 0),
+    'deconv-2': (256 * 5, 256 * 4), 'lctc-3': (256 * 10, 256 * 9),
     'lctc-7': (256 * 50, 256 * 49), 'lctc-7-3': (256 * 60, 256 * 58),
     'lctc-11': (256 * 122, 256 * 121), 'lctc-11-3': (256 * 132, 256 * 130),
     'lctc-31-3': (256 * 972, 256 * 970), 'carafe': (74148, 73984),
@@ -236,7 +239,7 @@ def test_digit_scenes_report_boundaries(path):
     elif path.parent.name == 'mask_rcnn':
         assert types == ['mmups.BoundaryCocoMetric']
         assert evaluators[0].metric == ['bbox', 'segm', 'boundary']
-    elif path.parent.name == 'panoptic_fpn':
+    elif path.parent.name == 'panoptic_fpn' or path.stem.endswith('-panoptic'):
         assert types == ['mmups.BoundaryPanopticMetric']
     else:
         assert types == ['IoUMetric', 'mmups.BoundaryIoUMetric']

@@ -26,7 +26,8 @@ from mmups.engine.comparison.pool import (
 )
 from mmups.engine.comparison.preview import preview
 
-ROBUSTNESS = dict(attacks=['cospgd', 'segpgd', 'pgd'], eps=[0.25, 0.5, 1, 2], steps=[10])
+ROBUSTNESS = dict(attacks=['cospgd', 'segpgd', 'pgd'], eps=[0.25, 0.5, 1, 2], steps=[10],
+                  images=None)
 
 
 def parse_args():
@@ -55,6 +56,8 @@ def parse_args():
     parser.add_argument('--eps', nargs='+', type=float,
                         help='budgets in units of 0..255 (default: 0.25 0.5 1 2)')
     parser.add_argument('--steps', nargs='+', type=int, help='numbers of steps (default: 10)')
+    parser.add_argument('--images', type=int, metavar='N',
+                        help='attack the first N test images (default: all)')
     parser.add_argument('--jobs', type=int, default=1, metavar='N', help='runs at a time, among '
                         'which the GPUs or the cores are shared out (default: 1)')
     parser.add_argument('--executor', choices=CLUSTERS, help='hand the runs to submitit: local '

@@ -13,7 +13,8 @@ HEAD = """# Slots
 A slot stands in place of a class of mmdet or mmseg and takes its arguments, and
 `upsampler=dict(type=..., ...)` for the steps that these tables name. Without that key it is its
 host, and a checkpoint of the one loads into the other; only `upsample_modules.*` is
-new. A slot without a guide refuses, when it is built, methods that need one; one whose arguments
+new. A `-` marks a model of a paper that no host has: it is a class of its own. A slot without a
+guide refuses, when it is built, methods that need one; one whose arguments
 leave nothing to upsample refuses every method. Further keys are configured in the same way, and are
 left alone by a swap unless they are asked for.
 
@@ -46,7 +47,8 @@ def row(host, slot):
     summary, _, _ = slot.__doc__.strip().partition('\n\n')
     summary = ' '.join(summary.split()).rstrip('.').replace('``', '`')
     keys = ', '.join(f'`{key}`' for key in slot.optional)
-    return (f'| `mmups.{slot.__name__}` | {host.__name__} | {summary} | {keys or "-"} | '
+    replaced = '-' if host is slot else host.__name__
+    return (f'| `mmups.{slot.__name__}` | {replaced} | {summary} | {keys or "-"} | '
             f'{slot.guide or "no"} |')
 
 

@@ -10,12 +10,19 @@ MOVES_PIXELS = ('glass_blur', 'motion_blur', 'zoom_blur', 'elastic_transform')
 #: What a table and a picture show of the hosts' metrics, where they are.
 HEADLINES = ('mIoU', 'mBIoU', 'PQ', 'bbox_mAP', 'segm_mAP', 'boundary_mAP', 'boundary_PQ',
              'abs_rel', 'rmse')
+#: Errors, among the hosts' metrics; of every other metric more is better.
+SMALLER_IS_BETTER = ('abs_rel', 'sq_rel', 'rmse', 'rmse_log', 'log10', 'silog')
 
 
 def headline_metrics(metrics: Mapping[str, float]) -> list[str]:
     """Names of the metrics worth a column: those of :data:`HEADLINES`, else all."""
     found = [name for head in HEADLINES for name in metrics if name.split('/')[-1] == head]
     return found or list(metrics)
+
+
+def larger_is_better(metric: str) -> bool:
+    """Whether more of a metric is better: yes, but for :data:`SMALLER_IS_BETTER`."""
+    return metric.split('/')[-1] not in SMALLER_IS_BETTER
 
 
 def corruption_scores(rows: Sequence[Mapping], metric: str) -> dict[str, float]:

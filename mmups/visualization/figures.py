@@ -1,7 +1,7 @@
 """What all pictures share."""
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Union
+from typing import Any, Union
 
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
@@ -21,6 +21,15 @@ def colour_bar(figure: Figure, drawn: ScalarMappable, axes: Union[Axes, Sequence
     bar = figure.colorbar(drawn, ax=axes, shrink=shrink, **options)
     bar.set_label(label, fontsize=8)
     bar.ax.tick_params(labelsize=7)
+
+
+#: The budget of an attack, as everywhere in units of 0..255.
+EPS = 'eps / 255'
+
+
+def curve(axis: Axes, points: Mapping[float, float], line: str = '-', **options: Any) -> None:
+    """Values over what they were measured at, from the least on."""
+    axis.plot(*zip(*sorted(points.items())), line, **{'marker': 'o', 'markersize': 3, **options})
 
 
 def save(figure: Figure, out: Union[str, Path]) -> Path:

@@ -9,6 +9,8 @@ from matplotlib.figure import Figure
 
 from mmups.analysis.robustness import MOVES_PIXELS, headline_metrics
 
+from .figures import EPS, curve, save
+
 STYLES = {'attack': '-', 'long': '--', 'transfer': ':'}
 
 
@@ -43,10 +45,7 @@ def draw_robustness(rows: Sequence[dict], out: Union[str, Path]) -> Path:
                   rows[0]['metrics'][metric])
             axis.set_ylabel(metric)
             axis.grid(alpha=0.3)
-    out = Path(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(out, dpi=110)
-    return out
+    return save(figure, out)
 
 
 def _colours(rows: Sequence[dict]) -> dict:
@@ -61,9 +60,9 @@ def _over_eps(axis: Axes, rows: Sequence[dict], metric: str, clean: float) -> No
         points = curves.setdefault((row['kind'], row['name'], row['norm']), {0: clean})
         points[row['eps']] = row['metrics'][metric]
     for (kind, name, norm), points in curves.items():
-        axis.plot(*zip(*sorted(points.items())), STYLES[kind], marker='o', markersize=3,
-                  color=colours[name], label=f'{name} {norm}' + f', {kind}' * (kind != 'attack'))
-    axis.set_xlabel('eps / 255')
+        curve(axis, points, STYLES[kind], color=colours[name],
+              label=f'{name} {norm}' + f', {kind}' * (kind != 'attack'))
+    axis.set_xlabel(EPS)
     axis.legend(fontsize=7)
 
 
@@ -77,9 +76,8 @@ def _over_steps(axis: Axes, rows: Sequence[dict], metric: str, clean: float) -> 
             points = curves.setdefault((row['name'], row['eps']), {0: clean})
             points[row['steps']] = row['metrics'][metric]
     for (name, eps), points in curves.items():
-        axis.plot(*zip(*sorted(points.items())), marker='o', markersize=3, color=colours[name],
-                  alpha=0.3 + 0.7 * (budgets.index(eps) + 1) / len(budgets),
-                  label=f'{name}, eps {eps:g}')
+        curve(axis, points, color=colours[name], label=f'{name}, eps {eps:g}',
+              alpha=0.3 + 0.7 * (budgets.index(eps) + 1) / len(budgets))
     axis.set_xlabel('steps')
     axis.legend(fontsize=6, ncols=2)
 

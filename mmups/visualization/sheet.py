@@ -18,6 +18,15 @@ def colour(labels: np.ndarray, palette: Sequence[Sequence[int]]) -> np.ndarray:
     return table[np.where(labels < len(palette), labels, len(palette))]
 
 
+def class_legend(figure: Figure, classes: Sequence[str],
+                 palette: Sequence[Sequence[int]]) -> None:
+    """The colours of classes, beneath everything."""
+    patches = [Patch(facecolor=np.array(rgb) / 255, edgecolor='black', label=name)
+               for name, rgb in zip(classes, palette)]
+    figure.legend(handles=patches, loc='outside lower center', ncols=min(len(patches), 10),
+                  frameon=False)
+
+
 def draw_sheet(scenes: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]],
                classes: Sequence[str], palette: Sequence[Sequence[int]],
                out: Union[str, Path]) -> Path:
@@ -52,8 +61,5 @@ def draw_sheet(scenes: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]],
             axes[row, column].imshow(picture, interpolation='nearest')
             if row == 0:
                 axes[row, column].set_title(title)
-    patches = [Patch(facecolor=np.array(rgb) / 255, edgecolor='black', label=name)
-               for name, rgb in zip(classes, palette)]
-    figure.legend(handles=patches, loc='outside lower center', ncols=min(len(patches), 10),
-                  frameon=False)
+    class_legend(figure, classes, palette)
     return save(figure, out)

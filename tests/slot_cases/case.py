@@ -9,6 +9,8 @@ import torch
 from mmengine.registry import MODELS as ROOT
 from torch import Tensor, nn
 
+from mmups.models import SLOTS
+
 C = 32  # channels of every map that is upsampled, where the host lets us choose
 UP, DOWN = 'up', 'down'
 
@@ -28,7 +30,8 @@ class SlotCase:
 
     Attributes:
         name: Name of the case.
-        host: The host's class as its registry knows it, ``'mmdet.FPN'``.
+        host: The host's class as its registry knows it, ``'mmdet.FPN'``; the slot's own, where it
+            stands in place of none.
         cfg: Config of the slot without an upsampler, ``type='mmups.X'``. With the host's type it
             must be a config of the host.
         channels: Channels of the input maps, finest first, each half as large as the one before.
@@ -87,10 +90,15 @@ class SlotCase:
         torch.manual_seed(0)
         return initial(ROOT.build(dict(self.cfg, **kwargs, type=self.host)))
 
+    @property
+    def package(self) -> str:
+        """The host's package, in whose scope its configs are."""
+        slot = self.cfg['type'].removeprefix('mmups.')
+        return next(package for package, slots in SLOTS.items() if slot in slots)
+
     def need_host(self) -> None:
-        package = self.host.split('.')[0]
-        if not find_spec(package):
-            pytest.skip(f'{package} is not installed')
+        if not find_spec(self.package):
+            pytest.skip(f'{self.package} is not installed')
 
     def maps(self, size=None, rounding=UP) -> list[Tensor]:
         torch.manual_seed(1)

@@ -42,7 +42,8 @@ def checked(folder: Path, config: str, cfg: Config, names: Sequence[str], seeds:
         seeds: Not negative.
         sites: As of :func:`mmups.swap.swap_upsampler`; 'default' and 'all' are those that fit
             methods of any kind.
-        robustness: ``attacks``, ``eps`` and ``steps``; None: none.
+        robustness: ``attacks``, ``eps``, ``steps`` and ``images`` (the first so many test images;
+            None: all); None: none.
         checkpoints: Name -> trained weights; None: to be trained.
         data: Whether the data have to be there.
         others: Problems that are known already.
@@ -107,8 +108,11 @@ def _unfit(cfg: Config, name: str, upsampler: dict, paths: list[str]) -> Iterato
                    '--sites those that all of them fit')
 
 
-def _attacks(attacks: Sequence[str], eps: Sequence[float], steps: Sequence[int]) -> list[str]:
+def _attacks(attacks: Sequence[str], eps: Sequence[float], steps: Sequence[int],
+             images: Optional[int] = None) -> list[str]:
     problems = []
+    if images is not None and images < 1:
+        problems.append(f'--images must be 1 or more, got {images}')
     for name in attacks:
         try:
             list(planned_attacks([name], eps, steps, 'linf', None, False, False))

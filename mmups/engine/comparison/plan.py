@@ -52,7 +52,8 @@ class Comparison:
         upsamplers: Name -> config. The first is the baseline.
         seeds: A run for each, of each upsampler.
         sites: Where the upsamplers are put.
-        robustness: Arguments of :class:`mmups.engine.robustness.RobustnessTestLoop`; None: none.
+        robustness: Arguments of :class:`mmups.engine.robustness.RobustnessTestLoop`, and
+            ``images``, how many of the test images are attacked, where not all are; None: none.
         checkpoints: Name of each upsampler -> its trained weights; None: they are to be trained.
     """
     folder: Path
@@ -85,11 +86,14 @@ class Comparison:
         """All of them, seed by seed."""
         return [self.run(name, seed) for seed in self.seeds for name in self.upsamplers]
 
-    @property
-    def robustness_loop(self) -> dict:
-        """Config of the test loop that attacks."""
-        return dict(self.robustness, type='mmups.RobustnessTestLoop',
-                    fp16=(self.cfg.get('test_cfg') or {}).get('fp16', False))
+    def attacking(self, run: Run) -> Config:
+        """The config that attacks a run's model."""
+        cfg, loop = self.config_of(run), dict(self.robustness)
+        if (images := loop.pop('images', None)) is not None:
+            cfg.test_dataloader.dataset.indices = images
+        cfg.test_cfg = dict(loop, type='mmups.RobustnessTestLoop', seed=run.seed,
+                            fp16=(cfg.get('test_cfg') or {}).get('fp16', False))
+        return cfg
 
     def run(self, upsampler: str, seed: int) -> Run:
         """One of the runs.

@@ -61,8 +61,7 @@ def measured(comparison: Comparison, run: Run) -> dict:
 
     rows, start = [], time.monotonic()
     if comparison.robustness is not None:
-        cfg.test_cfg = dict(comparison.robustness_loop, seed=run.seed)
-        runner = tester(cfg, checkpoint)
+        runner = tester(comparison.attacking(run), checkpoint)
         runner.test()
         rows = [dict(row, metrics=split_classes(row['metrics'], cfg.test_evaluator)[0])
                 for row in runner.test_loop.rows]

@@ -105,7 +105,6 @@ class RobustnessTestLoop(TestLoop):
                 record.clean = self._clean()
                 self._save(record)
             todo = [entry for entry in self.entries if entry not in record]
-            self._say_what_is_pgd(model, todo)
             self.bar = ProgressBar(max(len(todo) * len(self.dataloader), 1),
                                    start=bool(todo) and is_main_process())
             for entry in todo:
@@ -177,13 +176,6 @@ class RobustnessTestLoop(TestLoop):
             outputs = predict()
         evaluator.process(data_samples=outputs, data_batch=batch)
 
-    def _say_what_is_pgd(self, model: nn.Module, todo: Sequence[Entry]) -> None:
-        names = {entry.name for entry in todo if entry.name in ATTACKS}
-        weighing = sorted(name for name in names if ATTACKS[name].weighs_pixels)
-        if weighing and not hasattr(model, 'decode_head'):
-            warnings.warn(f'{type(model).__name__} is attacked by its loss, and there '
-                          f'{" and ".join(weighing)} are pgd', stacklevel=2)
-
 
 def adversarial(entry: Entry, victim: Victim, seed: int) -> Iterator[tuple[int, Tensor]]:
     """The images of an entry after each of its numbers of steps.
@@ -193,6 +185,9 @@ def adversarial(entry: Entry, victim: Victim, seed: int) -> Iterator[tuple[int, 
         victim: What is attacked.
         seed: Of the random start.
     """
+    if ATTACKS[entry.name].weighs_pixels and not victim.weighable:
+        warnings.warn(f'{type(victim.model).__name__} is attacked by its loss, and there '
+                      f'{entry.name} is pgd', stacklevel=2)
     images = {}
 
     def keep(step: int, image: Tensor, _: Tensor) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from typing import Any, Optional
+from typing import Any, ClassVar, Optional
 
 import torch
 import torch.nn.functional as F
@@ -35,6 +35,9 @@ class Victim:
     Raises:
         ValueError: The images do not go from 0 to 255 before the preprocessor's normalisation.
     """
+
+    #: Whether it has class probabilities per pixel, by which attacks can weigh pixels.
+    weighable: ClassVar[bool] = False
 
     def __init__(self, model: nn.Module, batch: dict, seed: int = 0,
                  truth_is_original: bool = True):
@@ -82,6 +85,8 @@ class Victim:
 
 class Segmentation(Victim):
     """A segmentor of mmseg: per-pixel logits of the size of the ground truth."""
+
+    weighable = True
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)

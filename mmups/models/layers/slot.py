@@ -233,15 +233,15 @@ class UpsamplingSlot(_Stepwise):
 SLOT_OF: dict[type, type[UpsamplingSlot]] = {}
 
 
-def register_slot(host: type) -> Callable[[type], type]:
+def register_slot(host: Optional[type] = None) -> Callable[[type], type]:
     """Decorator: the class joins the registry under its name, and replaces ``host`` in swaps.
 
     Args:
         host: The class that is replaced. Without any of its keys the slot computes what ``host``
-            does.
+            does. None: the class replaces none, it is a model of a paper that no host has.
     """
     def register(cls: type) -> type:
         MODELS.register_module()(cls)
-        SLOT_OF[host] = cls
+        SLOT_OF[host or cls] = cls
         return cls
     return register

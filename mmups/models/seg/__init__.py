@@ -24,6 +24,7 @@ FILES = dict(
     setr_heads='SETRUPHead SETRMLAHead',
     stdc='STDCContextPathNet',
     unet='UNet',
+    unet_head='UNetHead',
     uper_head='UPerHead',
     vit_necks='Feature2Pyramid MultiLevelNeck',
     vpd_depth_head='VPDDepthHead',

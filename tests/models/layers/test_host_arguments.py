@@ -38,7 +38,7 @@ def test_positional_arguments(slot, swapped):
     host, cls = ROOT.get(case.host), ROOT.get(case.cfg['type'])
     args, kwargs = positional(host, case.cfg)
     named = case.build(DYSAMPLE if swapped else None)
-    with ROOT.switch_scope_and_registry(case.host.split('.')[0]):
+    with ROOT.switch_scope_and_registry(case.package):
         torch.manual_seed(0)
         ours = cls(*args, **kwargs, **({case.key: DYSAMPLE} if swapped else {}))
         keys = list(host(*args, **kwargs).state_dict())
