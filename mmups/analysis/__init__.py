@@ -1,5 +1,5 @@
 """What an upsampler costs, beside the papers' tables, and what it does to maps and models."""
-from .complexity import Cost, added_cost, count_macs
+from .complexity import Cost, added_cost, count_macs, macs_by_module
 from .conditions import check_backend, file_stem, machine
 from .features import fit_to_map, principal_component, project
 from .growth import Growth, curves, exponents, grow_all
@@ -30,6 +30,6 @@ __all__ = ['Bench', 'Call', 'Cost', 'Effort', 'Growth', 'H100', 'HOSTS', 'Host',
            'UpsamplerBench', 'added_cost', 'check_backend', 'checked_device', 'compare',
            'count_macs', 'curves', 'dc_checkerboard_index', 'exponents', 'file_stem', 'fit_to_map',
            'folded', 'grid_peak_ratio', 'grow_all', 'hotspots', 'impulse_response', 'interleave',
-           'machine', 'measure', 'measure_all', 'offsets', 'out_of_band_ratio', 'peak_memory',
-           'power_spectrum', 'predict', 'principal_component', 'project', 'quartiles',
-           'radial_profile', 'recording', 'stop_band_share', 'upsampling_steps']
+           'machine', 'macs_by_module', 'measure', 'measure_all', 'offsets', 'out_of_band_ratio',
+           'peak_memory', 'power_spectrum', 'predict', 'principal_component', 'project',
+           'quartiles', 'radial_profile', 'recording', 'stop_band_share', 'upsampling_steps']

@@ -35,12 +35,17 @@ class Cost:
                     self.macs + other.macs)
 
 
-@torch.no_grad()
 def count_macs(module: nn.Module, inputs: tuple) -> int:
     """Multiply-adds of ``module(*inputs)``; a product without an addition counts as one."""
+    return macs_by_module(module, inputs)['']
+
+
+@torch.no_grad()
+def macs_by_module(module: nn.Module, inputs: tuple) -> dict[str, int]:
+    """The same for each of its modules, by name, with what they call."""
     analyzer = FlopAnalyzer(module.eval(), inputs).set_op_handle(**PRODUCTS)
     analyzer.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
-    return int(analyzer.total())
+    return {name: int(macs) for name, macs in analyzer.by_module().items()}
 
 
 def added_cost(upsampler: dict, sites: Iterable[PaperSite]) -> Cost:

@@ -9,6 +9,9 @@ from mmengine.dist import collect_results
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
+from .label_maps import label_maps
+from .robustness.data import truth_is_original
+
 Scene = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
@@ -17,16 +20,17 @@ def predict_segmentations(runner: Runner, count: int) -> tuple[Optional[list[Sce
     """Run the runner's checkpoint on the first scenes of its test set.
 
     Args:
-        runner: Of a semantic segmentation config with ``load_from`` set.
+        runner: Of a config of segmentation or detection with ``load_from`` set.
         count: How many scenes, at most.
 
     Returns:
-        RGB image (H, W, 3), true labels (H, W) and predicted labels (H, W) of each scene, and
-        the data set's ``metainfo`` (``classes``, ``palette``). Several processes share the work,
-        and the first of them gets the scenes; the others get None.
+        RGB image (H, W, 3), true labels (H, W) and predicted labels (H, W) of each scene, as of
+        :func:`mmups.engine.label_maps.label_maps`, and the data set's ``metainfo`` (``classes``,
+        ``palette``). Several processes share the work, and the first of them gets the scenes; the
+        others get None.
 
     Raises:
-        ValueError: The samples have no predicted or no true semantic map.
+        ValueError: The samples have no predicted or no true classes.
     """
     runner.load_or_resume()
     runner.model.eval()
@@ -38,12 +42,10 @@ def predict_segmentations(runner: Runner, count: int) -> tuple[Optional[list[Sce
 
 
 def _scenes(runner: Runner, loader: DataLoader) -> Iterator[Scene]:
-    import mmcv  # mmseg, whose samples these are, brought it
+    import mmcv  # the hosts, whose samples these are, brought it
+    classes = len(loader.dataset.metainfo['classes'])
+    original = truth_is_original(loader.dataset)
     for batch in loader:
         for sample in runner.model.test_step(batch):
-            if 'pred_sem_seg' not in sample or 'gt_sem_seg' not in sample:
-                raise ValueError('only semantic segmentation with ground truth can be drawn; '
-                                 f'the samples of this config hold {sorted(sample.keys())}')
-            yield (mmcv.imread(sample.img_path, channel_order='rgb'),
-                   sample.gt_sem_seg.data[0].cpu().numpy(),
-                   sample.pred_sem_seg.data[0].cpu().numpy())
+            truth, prediction = label_maps(sample, classes, original)
+            yield mmcv.imread(sample.img_path, channel_order='rgb'), truth, prediction

@@ -30,7 +30,8 @@ class Problems(ValueError):
 
 def checked(folder: Path, config: str, cfg: Config, names: Sequence[str], seeds: Sequence[int],
             sites: Union[str, Sequence[str]] = 'default', robustness: Optional[dict] = None,
-            checkpoints: Optional[dict[str, str]] = None, data: bool = True) -> Comparison:
+            checkpoints: Optional[dict[str, str]] = None, data: bool = True,
+            others: Sequence[str] = ()) -> Comparison:
     """The comparison that arguments stand for.
 
     Args:
@@ -45,11 +46,12 @@ def checked(folder: Path, config: str, cfg: Config, names: Sequence[str], seeds:
             None: all); None: none.
         checkpoints: Name -> trained weights; None: to be trained.
         data: Whether the data have to be there.
+        others: Problems that are known already.
 
     Raises:
         Problems: With everything that is wrong.
     """
-    problems = [*_repeated('--upsamplers', names), *_repeated('--seeds', seeds)]
+    problems = [*others, *_repeated('--upsamplers', names), *_repeated('--seeds', seeds)]
     problems += [f'--seeds: {seed} is no seed: 0 .. {2**32 - 1}' for seed in seeds
                  if not 0 <= seed < 2**32]
     upsamplers, paths = {}, []
@@ -133,13 +135,12 @@ def _paths(node: Any) -> Iterator[Path]:
         if node.get('backend_args'):  # of another file system
             return
         root = Path(node.get('data_root') or '')
+        yield root
         prefix = node.get('data_prefix')
-        names = [node.get('ann_file'), node.get('seg_prefix'), node.get('data_root'),
+        names = [node.get('ann_file'), node.get('seg_prefix'),
                  *(prefix.values() if isinstance(prefix, dict) else [])]
-        yield from (root / name for name in names if isinstance(name, str) and name
-                    and name != node.get('data_root'))
-        if node.get('data_root'):
-            yield root
+        if root.exists():  # else all that is below it is missing, too
+            yield from (root / name for name in names if isinstance(name, str) and name)
         node = list(node.values())
     if isinstance(node, (list, tuple)):
         for value in node:

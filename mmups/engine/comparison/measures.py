@@ -19,8 +19,7 @@ def with_boundaries(evaluator: Union[dict, list]) -> list[dict]:
     Args:
         evaluator: Stays as it is.
     """
-    metrics = [dict(metric) for metric in
-               (evaluator if isinstance(evaluator, (list, tuple)) else [evaluator])]
+    metrics = [dict(metric) for metric in _metrics(evaluator)]
     names = [_name(metric) for metric in metrics]
     if 'IoUMetric' in names and 'BoundaryIoUMetric' not in names:
         own = metrics[names.index('IoUMetric')]
@@ -43,11 +42,22 @@ def with_boundaries(evaluator: Union[dict, list]) -> list[dict]:
 
 
 def added(evaluator: Union[dict, list]) -> list[str]:
-    """What :func:`with_boundaries` measures beyond the evaluator, in words."""
-    before = [evaluator] if isinstance(evaluator, dict) else evaluator
-    known = [(_name(metric), 'boundary' in metric.get('metric', ())) for metric in before]
-    return [_name(metric) for metric in with_boundaries(evaluator)
-            if (_name(metric), 'boundary' in metric.get('metric', ())) not in known]
+    """What :func:`with_boundaries` measures beyond an evaluator, in words."""
+    def kinds(metrics):
+        return {_name(metric): 'boundary' in metric.get('metric', ()) for metric in metrics}
+    before = kinds(_metrics(evaluator))
+    return [f'{name}{" (boundary AP)" if boundary else ""}'
+            for name, boundary in kinds(with_boundaries(evaluator)).items()
+            if before.get(name) != boundary]
+
+
+def names_of(evaluator: Union[dict, list]) -> list[str]:
+    """The metrics of an evaluator."""
+    return [_name(metric) for metric in _metrics(evaluator)]
+
+
+def _metrics(evaluator: Union[dict, list]) -> list[dict]:
+    return list(evaluator) if isinstance(evaluator, (list, tuple)) else [evaluator]
 
 
 def split_classes(metrics: dict[str, Any], evaluator: list[dict]

@@ -1,4 +1,4 @@
-"""One run of a comparison: train, test, attack, draw, and a line in the table of runs."""
+"""One run of a comparison: train, test, attack, and a line in the table of runs."""
 import datetime
 import json
 import os
@@ -65,9 +65,10 @@ def measured(comparison: Comparison, run: Run) -> dict:
         runner.test()
         rows = [dict(row, metrics=split_classes(row['metrics'], cfg.test_evaluator)[0])
                 for row in runner.test_loop.rows]
+    attacking = time.monotonic() - start
     return dict(
         upsampler=run.upsampler, seed=run.seed, metrics=metrics, classes=classes, robustness=rows,
-        seconds=dict(train=training, test=testing, robustness=time.monotonic() - start),
+        seconds=dict(train=training, test=testing, robustness=attacking),
         checkpoint=name, conditions=conditions())
 
 
