@@ -103,6 +103,16 @@ def _carafe(module: nn.Module, maps: Maps) -> list[Step]:
             *_softmax_and_reassemble(maps, module.up_kernel, module.up_group)]
 
 
+def _dlu(module: nn.Module, maps: Maps) -> list[Step]:
+    taps = module.up_kernel**2
+    layers = module.channel_compressor, module.kernel_space_generator, module.conv_offset
+    kernels = replace(maps, channels=taps, element=FLOAT32)
+    return [*(_conv(maps, layer, maps.coarse) for layer in layers),
+            elementwise('softmax', 2 * taps * maps.coarse), sample_dynamic(kernels, groups=1),
+            elementwise('order of weights', 2 * taps * maps.fine),
+            reassemble(maps, module.up_kernel)]
+
+
 def _fade(module: nn.Module, maps: Maps) -> list[Step]:
     made, taps = module.ker_generator, module.up_kernel**2
     found = [_conv(maps, made.compressor_de, maps.coarse),
@@ -209,7 +219,7 @@ def _pixel_shuffle(module: nn.Module, maps: Maps) -> list[Step]:
 #: Type of an upsampler -> its steps.
 FORMULAS: dict[str, Callable[[nn.Module, Maps], list[Step]]] = dict(
     Interpolate=_interpolate, Deconv=_deconv, PixelShuffle=_pixel_shuffle, DySample=_dysample,
-    CARAFE=_carafe, IndexNet=_indexnet, A2U=_a2u, FADE=_fade, FADELite=_fade, SAPA=_sapa,
+    CARAFE=_carafe, DLU=_dlu, IndexNet=_indexnet, A2U=_a2u, FADE=_fade, FADELite=_fade, SAPA=_sapa,
     SAPADeform=_sapa_deform, LCTC=_lctc, FFTUpsample=_fft)
 
 

@@ -4,6 +4,7 @@ from .base import BaseUpsampler
 from .builder import build_upsampler, registered_upsamplers, resolve_upsampler
 from .carafe import CARAFE
 from .deconv import Deconv
+from .dlu import DLU
 from .dysample import DySample
 from .fade import FADE, FADELite
 from .fft import FFTUpsample
@@ -14,5 +15,5 @@ from .pixel_shuffle import PixelShuffle
 from .sapa import SAPA, SAPADeform
 
 __all__ = ['BaseUpsampler', 'build_upsampler', 'registered_upsamplers', 'resolve_upsampler', 'A2U',
-           'CARAFE', 'Deconv', 'DySample', 'FADE', 'FADELite', 'FFTUpsample', 'IndexNet',
+           'CARAFE', 'DLU', 'Deconv', 'DySample', 'FADE', 'FADELite', 'FFTUpsample', 'IndexNet',
            'Interpolate', 'LCTC', 'PixelShuffle', 'SAPA', 'SAPADeform']

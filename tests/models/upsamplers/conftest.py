@@ -15,7 +15,7 @@ from mmups.models.upsamplers import BaseUpsampler
 
 CHANNELS = {'A2U': 32, 'SAPA': 32}  # GroupNorm of 32 groups
 #: Loops over taps: most ways to record them take up to a minute each and run with the slow tests.
-HEAVY = {'A2U', 'CARAFE', 'FADE', 'FADELite', 'SAPA', 'SAPADeform'}
+HEAVY = {'A2U', 'CARAFE', 'DLU', 'FADE', 'FADELite', 'SAPA', 'SAPADeform'}
 VARIANTS = {
     'DySample': [dict(dyscope=True), dict(style='pl', groups=8),
                  dict(style='pl', groups=8, dyscope=True), dict(static=True)],
@@ -24,6 +24,7 @@ VARIANTS = {
     'LCTC': [dict(kernel_size=7, small_kernel_size=None), dict(groups=1), dict(init='bilinear')],
     'Deconv': [dict(kernel_size=4)],
     'CARAFE': [dict(up_group=2, up_kernel=3)],
+    'DLU': [dict(up_kernel=3, compressed_channels=8)],
     'FADE': [dict(gating=True)],
     'FADELite': [dict(gating=True)],
     'IndexNet': [dict(mode='m2o', use_nonlinear=False, use_context=False), dict(mode='o2o')],

@@ -8,6 +8,7 @@ import torch
 
 from mmups.models import (
     CARAFE,
+    DLU,
     FADE,
     LCTC,
     SAPA,
@@ -27,7 +28,7 @@ INTEGERS = [(cls, name, hint is not int) for cls in OURS.values()
             if hint in (int, Optional[int])]
 ODD = [(CARAFE, 'up_kernel'), (CARAFE, 'encoder_kernel'), (FADE, 'up_kernel'),
        (OURS['FADELite'], 'up_kernel'), (SAPA, 'up_kernel'), (PixelShuffle, 'kernel_size'),
-       (LCTC, 'kernel_size'), (LCTC, 'small_kernel_size')]
+       (LCTC, 'kernel_size'), (LCTC, 'small_kernel_size'), (DLU, 'up_kernel')]
 GROUPS = [(CARAFE, 'up_group'), (DySample, 'groups'), (LCTC, 'groups'), (SAPADeform, 'groups')]
 
 

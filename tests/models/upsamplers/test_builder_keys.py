@@ -250,7 +250,8 @@ def test_a_constructor_that_no_slot_can_call(cls, lacking):
 @pytest.mark.parametrize(('name', 'meant'), [
     *((name, "type='DySample'") for name in ('dysample', 'DYSAMPLE', 'dy_sample', 'mmups.dysample',
                                              'Dysampel')),
-    ('carafe', "type='CARAFE'"), ('fade', "type='FADE'"), ('fade_lite', "type='FADELite'"),
+    ('carafe', "type='CARAFE'"), ('dlu', "type='DLU'"),
+    ('fade', "type='FADE'"), ('fade_lite', "type='FADELite'"),
     ('sapa', "type='SAPA'"), ('sapa-deform', "type='SAPADeform'"), ('lctc', "type='LCTC'"),
     ('pixel_shuffle', "type='PixelShuffle'"), ('deconv', "type='Deconv'"), ('a2u', "type='A2U'"),
     ('indexnet', "type='IndexNet'"), ('interpolate', "type='Interpolate'"),
