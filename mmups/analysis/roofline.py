@@ -6,6 +6,7 @@ model; Williams, Waterman and Patterson, CACM 52(4), 2009). The steps are those 
 operators with PyTorch's own around them, in inference. Launches of kernels, caches and whatever
 else a real kernel loses are left out: a measured time is longer, or shows a mistake here.
 """
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
@@ -163,6 +164,27 @@ def _sapa_deform(module: nn.Module, maps: Maps) -> list[Step]:
             deform_attend(maps, points, groups)]
 
 
+def _lda_aqu(module: nn.Module, maps: Maps) -> list[Step]:
+    taps, groups, heads = module.up_kernel**2, module.groups, module.heads
+    embedding, blocks = module.proj_q.out_channels, math.lcm(groups, heads)
+    queries = replace(maps, channels=embedding)
+    to_hidden, _, _, to_shift = module.conv_offset
+    table = module.relative_position_bias_table.reshape(heads * taps, -1, 1, 1)
+    shifts = 2 * groups * taps * maps.fine
+    return [_norm(maps, maps.coarse), _conv(maps, module.proj_q, maps.coarse),
+            _conv(maps, module.proj_k, maps.coarse), bilinear(queries),
+            _conv(maps, to_hidden, groups * maps.fine), _norm(queries, maps.fine),
+            elementwise('activation', 2 * embedding * maps.fine, element=maps.element),
+            _conv(maps, to_shift, groups * maps.fine),
+            elementwise('points', 6 * shifts, 2 * shifts),
+            deform_query_key(maps, taps, blocks, embedding),
+            convolution(maps, table, maps.fine, maps.fine, heads),
+            elementwise('logits', (blocks + 2 * heads) * taps * maps.fine,
+                        heads * taps * maps.fine),
+            elementwise('softmax', (heads + blocks) * taps * maps.fine),
+            deform_attend(maps, taps, blocks)]
+
+
 def _a2u(module: nn.Module, maps: Maps) -> list[Step]:
     guide, numbers = maps.channels * maps.fine, maps.channels * maps.coarse
     narrowed = maps.batch * maps.channels * 6 * 2 * maps.width  # 6 rows of the guide's columns
@@ -220,7 +242,7 @@ def _pixel_shuffle(module: nn.Module, maps: Maps) -> list[Step]:
 FORMULAS: dict[str, Callable[[nn.Module, Maps], list[Step]]] = dict(
     Interpolate=_interpolate, Deconv=_deconv, PixelShuffle=_pixel_shuffle, DySample=_dysample,
     CARAFE=_carafe, DLU=_dlu, IndexNet=_indexnet, A2U=_a2u, FADE=_fade, FADELite=_fade, SAPA=_sapa,
-    SAPADeform=_sapa_deform, LCTC=_lctc, FFTUpsample=_fft)
+    SAPADeform=_sapa_deform, LDAAQU=_lda_aqu, LCTC=_lctc, FFTUpsample=_fft)
 
 
 @dataclass(frozen=True)

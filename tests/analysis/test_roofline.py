@@ -42,6 +42,7 @@ def test_every_method_has_formulas():
 
 @pytest.mark.parametrize('cfg', [
     dict(type='LCTC', groups=1), dict(type='SAPADeform', high_offset=False),
+    dict(type='LDAAQU', groups=1, encoder_kernel=5), dict(type='DLU', up_kernel=3),
     dict(type='IndexNet', mode='o2o'), dict(type='CARAFE', up_group=2)])
 def test_multiply_adds_of_other_arguments(cfg):
     module = build_upsampler(cfg, 32, 32)

@@ -11,6 +11,7 @@ from mmups.models import (
     DLU,
     FADE,
     LCTC,
+    LDAAQU,
     SAPA,
     BaseUpsampler,
     Deconv,
@@ -28,8 +29,10 @@ INTEGERS = [(cls, name, hint is not int) for cls in OURS.values()
             if hint in (int, Optional[int])]
 ODD = [(CARAFE, 'up_kernel'), (CARAFE, 'encoder_kernel'), (FADE, 'up_kernel'),
        (OURS['FADELite'], 'up_kernel'), (SAPA, 'up_kernel'), (PixelShuffle, 'kernel_size'),
-       (LCTC, 'kernel_size'), (LCTC, 'small_kernel_size'), (DLU, 'up_kernel')]
-GROUPS = [(CARAFE, 'up_group'), (DySample, 'groups'), (LCTC, 'groups'), (SAPADeform, 'groups')]
+       (LCTC, 'kernel_size'), (LCTC, 'small_kernel_size'), (DLU, 'up_kernel'),
+       (LDAAQU, 'up_kernel'), (LDAAQU, 'encoder_kernel')]
+GROUPS = [(CARAFE, 'up_group'), (DySample, 'groups'), (LCTC, 'groups'), (SAPADeform, 'groups'),
+          (LDAAQU, 'groups'), (LDAAQU, 'heads')]
 
 
 def build(cls, **args):

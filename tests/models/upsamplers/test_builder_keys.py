@@ -253,6 +253,7 @@ def test_a_constructor_that_no_slot_can_call(cls, lacking):
     ('carafe', "type='CARAFE'"), ('dlu', "type='DLU'"),
     ('fade', "type='FADE'"), ('fade_lite', "type='FADELite'"),
     ('sapa', "type='SAPA'"), ('sapa-deform', "type='SAPADeform'"), ('lctc', "type='LCTC'"),
+    ('lda_aqu', "type='LDAAQU'"),
     ('pixel_shuffle', "type='PixelShuffle'"), ('deconv', "type='Deconv'"), ('a2u', "type='A2U'"),
     ('indexnet', "type='IndexNet'"), ('interpolate', "type='Interpolate'"),
     *((mode, f"dict(type='Interpolate', mode='{mode}')")
