@@ -19,6 +19,7 @@ from .roofline_steps import (
     GPU,
     Maps,
     Step,
+    attend_neighbours,
     bilinear,
     convolution,
     deform_attend,
@@ -185,6 +186,33 @@ def _lda_aqu(module: nn.Module, maps: Maps) -> list[Step]:
             deform_attend(maps, taps, blocks)]
 
 
+def _paired_difference(module: nn.Module, maps: Maps, keys: Maps) -> list[Step]:
+    _, mix, _, _, to_scores = module.channel_compressor
+    fine, hidden = maps.fine, replace(maps, channels=len(module.weight))
+    own = module.weight[:, :, :1, :1]
+    return [_norm(keys, fine), _norm(keys, fine),
+            convolution(maps, module.weight, fine, fine, mix.groups),
+            convolution(maps, own, fine, fine, mix.groups),
+            elementwise('difference', 4 * hidden.channels * fine, element=maps.element),
+            _conv(maps, mix, fine),
+            elementwise('activation', 2 * hidden.channels * fine, element=maps.element),
+            _norm(hidden, fine), _conv(maps, to_scores, fine)]
+
+
+def _resfu(module: nn.Module, maps: Maps) -> list[Step]:
+    keys = replace(maps, channels=module.k.out_channels)
+    numbers = keys.channels * maps.fine
+    smaller = numbers / module.GF.step**2
+    return [_norm(maps, maps.fine), _conv(maps, module.q, maps.fine),
+            _norm(maps, maps.coarse), _conv(maps, module.k, maps.coarse), bilinear(keys),
+            elementwise('fit', 24 * smaller, 7 * smaller),
+            elementwise('guided filter', 2 * smaller + 4 * numbers, 9 * numbers),
+            elementwise('smoothing', 4 * numbers, 4 * numbers, maps.element),
+            *_paired_difference(module.semantic_scores, maps, keys),
+            *_paired_difference(module.detail_scores, maps, keys),
+            elementwise('softmax', 4 * 9 * maps.fine), attend_neighbours(maps, 9)]
+
+
 def _a2u(module: nn.Module, maps: Maps) -> list[Step]:
     guide, numbers = maps.channels * maps.fine, maps.channels * maps.coarse
     narrowed = maps.batch * maps.channels * 6 * 2 * maps.width  # 6 rows of the guide's columns
@@ -242,7 +270,8 @@ def _pixel_shuffle(module: nn.Module, maps: Maps) -> list[Step]:
 FORMULAS: dict[str, Callable[[nn.Module, Maps], list[Step]]] = dict(
     Interpolate=_interpolate, Deconv=_deconv, PixelShuffle=_pixel_shuffle, DySample=_dysample,
     CARAFE=_carafe, DLU=_dlu, IndexNet=_indexnet, A2U=_a2u, FADE=_fade, FADELite=_fade, SAPA=_sapa,
-    SAPADeform=_sapa_deform, LDAAQU=_lda_aqu, LCTC=_lctc, FFTUpsample=_fft)
+    SAPADeform=_sapa_deform, LDAAQU=_lda_aqu, ReSFU=_resfu, LCTC=_lctc,
+    FFTUpsample=_fft)
 
 
 @dataclass(frozen=True)

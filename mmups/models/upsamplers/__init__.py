@@ -13,8 +13,10 @@ from .interpolate import Interpolate
 from .lctc import LCTC
 from .lda_aqu import LDAAQU
 from .pixel_shuffle import PixelShuffle
+from .resfu import ReSFU
 from .sapa import SAPA, SAPADeform
 
 __all__ = ['BaseUpsampler', 'build_upsampler', 'registered_upsamplers', 'resolve_upsampler', 'A2U',
            'CARAFE', 'DLU', 'Deconv', 'DySample', 'FADE', 'FADELite', 'FFTUpsample', 'IndexNet',
-           'Interpolate', 'LCTC', 'LDAAQU', 'PixelShuffle', 'SAPA', 'SAPADeform']
+           'Interpolate', 'LCTC', 'LDAAQU', 'PixelShuffle', 'ReSFU', 'SAPA',
+           'SAPADeform']
