@@ -37,6 +37,10 @@ UNet, DDRNet and PIDNet take images of any size, and VPDDepthHead maps of odd si
 hosts. OCRHead needs the logits of the head before it at the size of its own features: in that
 cascade `logits_upsampler` belongs to OCRHead alone.
 
+In SegformerHead, LightHamHead, FPNHead, the fusion of UPerHead and every head with
+`input_transform='resize_concat'`, `direct=True` has each map come to the finest one in one step of
+x2, x4 or x8, guided by the finest one: fewer modules, of methods that have such a `scale_factor`.
+
 Methods that split channels refuse some widths and say so: HRNet-W18's 18 channels need
 `dict(type='DySample', groups=2)`. SAPA takes `norm=False`, and A2U does not fit, where a guide's
 channels are no multiple of 32, such as the 48 of DeepLabV3+ or the 18 of HRNet-W18.""",

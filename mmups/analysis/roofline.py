@@ -6,6 +6,7 @@ model; Williams, Waterman and Patterson, CACM 52(4), 2009). The steps are those 
 operators with PyTorch's own around them, in inference. Launches of kernels, caches and whatever
 else a real kernel loses are left out: a measured time is longer, or shows a mistake here.
 """
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
@@ -18,6 +19,7 @@ from .roofline_steps import (
     GPU,
     Maps,
     Step,
+    attend_neighbours,
     bilinear,
     convolution,
     deform_attend,
@@ -103,6 +105,16 @@ def _carafe(module: nn.Module, maps: Maps) -> list[Step]:
             *_softmax_and_reassemble(maps, module.up_kernel, module.up_group)]
 
 
+def _dlu(module: nn.Module, maps: Maps) -> list[Step]:
+    taps = module.up_kernel**2
+    layers = module.channel_compressor, module.kernel_space_generator, module.conv_offset
+    kernels = replace(maps, channels=taps, element=FLOAT32)
+    return [*(_conv(maps, layer, maps.coarse) for layer in layers),
+            elementwise('softmax', 2 * taps * maps.coarse), sample_dynamic(kernels, groups=1),
+            elementwise('order of weights', 2 * taps * maps.fine),
+            reassemble(maps, module.up_kernel)]
+
+
 def _fade(module: nn.Module, maps: Maps) -> list[Step]:
     made, taps = module.ker_generator, module.up_kernel**2
     found = [_conv(maps, made.compressor_de, maps.coarse),
@@ -151,6 +163,54 @@ def _sapa_deform(module: nn.Module, maps: Maps) -> list[Step]:
             deform_query_key(maps, points, groups, module.q.out_channels),
             elementwise('softmax', 2 * groups * points * maps.fine),
             deform_attend(maps, points, groups)]
+
+
+def _lda_aqu(module: nn.Module, maps: Maps) -> list[Step]:
+    taps, groups, heads = module.up_kernel**2, module.groups, module.heads
+    embedding, blocks = module.proj_q.out_channels, math.lcm(groups, heads)
+    queries = replace(maps, channels=embedding)
+    to_hidden, _, _, to_shift = module.conv_offset
+    table = module.relative_position_bias_table.reshape(heads * taps, -1, 1, 1)
+    shifts = 2 * groups * taps * maps.fine
+    return [_norm(maps, maps.coarse), _conv(maps, module.proj_q, maps.coarse),
+            _conv(maps, module.proj_k, maps.coarse), bilinear(queries),
+            _conv(maps, to_hidden, groups * maps.fine), _norm(queries, maps.fine),
+            elementwise('activation', 2 * embedding * maps.fine, element=maps.element),
+            _conv(maps, to_shift, groups * maps.fine),
+            elementwise('points', 6 * shifts, 2 * shifts),
+            deform_query_key(maps, taps, blocks, embedding),
+            convolution(maps, table, maps.fine, maps.fine, heads),
+            elementwise('logits', (blocks + 2 * heads) * taps * maps.fine,
+                        heads * taps * maps.fine),
+            elementwise('softmax', (heads + blocks) * taps * maps.fine),
+            deform_attend(maps, taps, blocks)]
+
+
+def _paired_difference(module: nn.Module, maps: Maps, keys: Maps) -> list[Step]:
+    _, mix, _, _, to_scores = module.channel_compressor
+    fine, hidden = maps.fine, replace(maps, channels=len(module.weight))
+    own = module.weight[:, :, :1, :1]
+    return [_norm(keys, fine), _norm(keys, fine),
+            convolution(maps, module.weight, fine, fine, mix.groups),
+            convolution(maps, own, fine, fine, mix.groups),
+            elementwise('difference', 4 * hidden.channels * fine, element=maps.element),
+            _conv(maps, mix, fine),
+            elementwise('activation', 2 * hidden.channels * fine, element=maps.element),
+            _norm(hidden, fine), _conv(maps, to_scores, fine)]
+
+
+def _resfu(module: nn.Module, maps: Maps) -> list[Step]:
+    keys = replace(maps, channels=module.k.out_channels)
+    numbers = keys.channels * maps.fine
+    smaller = numbers / module.GF.step**2
+    return [_norm(maps, maps.fine), _conv(maps, module.q, maps.fine),
+            _norm(maps, maps.coarse), _conv(maps, module.k, maps.coarse), bilinear(keys),
+            elementwise('fit', 24 * smaller, 7 * smaller),
+            elementwise('guided filter', 2 * smaller + 4 * numbers, 9 * numbers),
+            elementwise('smoothing', 4 * numbers, 4 * numbers, maps.element),
+            *_paired_difference(module.semantic_scores, maps, keys),
+            *_paired_difference(module.detail_scores, maps, keys),
+            elementwise('softmax', 4 * 9 * maps.fine), attend_neighbours(maps, 9)]
 
 
 def _a2u(module: nn.Module, maps: Maps) -> list[Step]:
@@ -209,8 +269,9 @@ def _pixel_shuffle(module: nn.Module, maps: Maps) -> list[Step]:
 #: Type of an upsampler -> its steps.
 FORMULAS: dict[str, Callable[[nn.Module, Maps], list[Step]]] = dict(
     Interpolate=_interpolate, Deconv=_deconv, PixelShuffle=_pixel_shuffle, DySample=_dysample,
-    CARAFE=_carafe, IndexNet=_indexnet, A2U=_a2u, FADE=_fade, FADELite=_fade, SAPA=_sapa,
-    SAPADeform=_sapa_deform, LCTC=_lctc, FFTUpsample=_fft)
+    CARAFE=_carafe, DLU=_dlu, IndexNet=_indexnet, A2U=_a2u, FADE=_fade, FADELite=_fade, SAPA=_sapa,
+    SAPADeform=_sapa_deform, LDAAQU=_lda_aqu, ReSFU=_resfu, LCTC=_lctc,
+    FFTUpsample=_fft)
 
 
 @dataclass(frozen=True)

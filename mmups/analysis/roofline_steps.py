@@ -131,6 +131,13 @@ def deform_attend(maps: Maps, points: int, groups: int) -> Step:
                 maps.through + FLOAT32 * 3 * groups * points * maps.fine)
 
 
+def attend_neighbours(maps: Maps, taps: int) -> Step:
+    """P samples (4), weighted (1); a weight each. Where the ratio of sizes is whole, one
+    interpolation serves all samples: the multiply-adds are those of other ratios, and an export."""
+    return Step('neighbours', 5 * taps * maps.channels * maps.fine,
+                maps.through + FLOAT32 * taps * maps.fine)
+
+
 def depthwise_transposed(maps: Maps, kernel_size: int) -> Step:
     """k*k products for each coarse number."""
     weights = maps.channels * kernel_size**2

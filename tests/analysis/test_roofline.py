@@ -42,6 +42,7 @@ def test_every_method_has_formulas():
 
 @pytest.mark.parametrize('cfg', [
     dict(type='LCTC', groups=1), dict(type='SAPADeform', high_offset=False),
+    dict(type='LDAAQU', groups=1, encoder_kernel=5), dict(type='DLU', up_kernel=3),
     dict(type='IndexNet', mode='o2o'), dict(type='CARAFE', up_group=2)])
 def test_multiply_adds_of_other_arguments(cfg):
     module = build_upsampler(cfg, 32, 32)
@@ -69,12 +70,15 @@ def maps_of(*shape):
      dict(groups=G), 5 * D // G),
     (roofline_steps.deform_attend, ops.deform_attend,
      (maps_of(G, P, 2 * H, 2 * W), maps_of(C, H, W), maps_of(2 * G * P, 2 * H, 2 * W)), {}, 5 * P),
+    (roofline_steps.attend_neighbours, ops.attend_neighbours,
+     (maps_of(K * K, 2 * H, 2 * W), maps_of(C, H, W)), {}, 5 * K * K),
     (roofline_steps.depthwise_transposed, ops.depthwise_transposed,
      (maps_of(C, H, W), torch.zeros(C, 1, K, K), torch.zeros(C)), {}, K * K / 4),
 ], ids=lambda value: getattr(value, '__name__', ''))
 def test_bytes_and_multiply_adds_of_operators(step, operator, tensors, rest, per_output):
     """Every tensor that goes in and comes out, once (biases apart); products by hand."""
-    known = dict(kernel_size=K, groups=G, embedding=D, embeddings=D, points=P)
+    known = dict(kernel_size=K, groups=G, embedding=D, embeddings=D, points=P,
+                 taps=K * K)
     names = step.__code__.co_varnames[1:step.__code__.co_argcount]
     found = step(Maps(N, C, H, W), **{name: known[name] for name in names})
     out = operator(*tensors, **rest)

@@ -3,7 +3,7 @@ import ops_oracles
 import pytest
 import torch
 
-from mmups.ops import deform_attend, deform_query_key, query_key
+from mmups.ops import aligned_points, deform_attend, deform_query_key, query_key
 
 
 @pytest.mark.parametrize('kernel_size, scale', [(3, 2), (5, 2), (3, 3), (1, 2)])
@@ -48,3 +48,23 @@ def test_deformable_gradient_of_offsets():
     attention = torch.rand(1, 2, 2, 6, 6, **double)
     assert torch.autograd.gradcheck(lambda o: deform_query_key(query, key, o, 2), offset)
     assert torch.autograd.gradcheck(lambda o: deform_attend(attention, key, o), offset)
+
+
+@pytest.mark.parametrize('kernel_size, scale, h, w', [(3, 2, 2, 3), (1, 3, 2, 2), (3, 1, 1, 3),
+                                                      (5, 2, 1, 2)])
+def test_aligned_points_equal_a_loop(kernel_size, scale, h, w):
+    """Corner pixels coincide; y before x comes in, x before y goes out, from the coarse pixel."""
+    k, fine_h, fine_w, groups = kernel_size, scale * h, scale * w, 2
+    shift = torch.randn(2, groups * k * k * 2, fine_h, fine_w, dtype=torch.float64)
+    got = aligned_points(shift, k, scale)
+    row_ratio, column_ratio = ((n - 1) / (scale * n - 1) if scale > 1 else 1 for n in (h, w))
+    for g in range(groups):
+        for tap in range(k * k):
+            channel = (g * k * k + tap) * 2
+            for i in range(fine_h):
+                for j in range(fine_w):
+                    y, x = shift[:, channel:channel + 2, i, j].unbind(dim=1)
+                    y = (i + tap // k - k // 2 + y) * row_ratio - i // scale
+                    x = (j + tap % k - k // 2 + x) * column_ratio - j // scale
+                    torch.testing.assert_close(got[:, channel:channel + 2, i, j],
+                                               torch.stack((x, y), dim=1), rtol=0, atol=1e-12)

@@ -11,7 +11,6 @@ class YOLACTProtonet(UpsamplingSlot, HostYOLACTProtonet):
     """Prototypes of YOLACT, whose interpolations become upsamplers."""
 
     decided_by = ('proto_channels', )
-    host_draws_all = True
 
     def parts(self) -> Parts:
         channels = self.in_channels
@@ -25,3 +24,15 @@ class YOLACTProtonet(UpsamplingSlot, HostYOLACTProtonet):
         for layer in self.protonet:
             if isinstance(layer, nn.ReLU):  # a recomputed step's output may be a view
                 layer.inplace = False
+
+    def init_weights(self) -> None:
+        """As in mmdet, whose draw of all layers by Xavier's rule fails at norms in an upsampler."""
+        steps = {name: layer for name, layer in self.protonet.named_children()
+                 if isinstance(layer, UpsampleStep)}
+        for name in steps:
+            setattr(self.protonet, name, nn.Identity())
+        super().init_weights()
+        for name, step in steps.items():
+            setattr(self.protonet, name, step)
+            for upsample in step.upsample_modules:
+                upsample.init_weights()

@@ -1,7 +1,8 @@
-"""From a coarse map to a finer one, rung by rung.
+"""From a coarse map to a finer one, rung by rung, or directly.
 
-Methods that reach any size in one step (plain interpolation) do so, as the hosts do; nobody else
-asks for ``any_size``.
+Plain interpolation takes all rungs in one step, as the hosts do. Any other method climbs, guided by
+the map of each rung, unless its slot was built for direct steps: then each coarser map has one
+module, of x2, x4, x8, and the finest map is the guide. Nobody else asks for ``any_size``.
 """
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -13,14 +14,24 @@ from .slot import Step
 from .sums import add_to_guide, terms_of_sum, without_guide
 
 
-def ladder_steps(channels: Sequence[int], **options: Any) -> list[Step]:
-    """Steps for :func:`climb`, one per rung.
+def leaps(upsample: nn.Module) -> bool:
+    """Whether a method takes any number of rungs at once: one without a guide that reaches any
+    size. To one with a guide the maps on the way matter, and each rung has its own weights."""
+    return upsample.any_size and not getattr(upsample, 'guided', False)
+
+
+def ladder_steps(channels: Sequence[int], direct: bool = False, **options: Any) -> list[Step]:
+    """Steps for :func:`climb` and :func:`summands`.
 
     Args:
         channels: Channels of the maps, finest first, each map half as large as the one before.
-            Every map keeps its own; the guide of a rung has those of the level it reaches.
+            Every map keeps its own; the guide of a step has those of the level it reaches.
+        direct: False: a step per rung. True: a step per coarser map, to the finest one.
         options: Further attributes of every step.
     """
+    if direct:
+        return [Step(channels[level], channels[0], 2**level, **options)
+                for level in range(len(channels) - 1, 0, -1)]
     return [Step(channels[level], channels[rung], **options)
             for level in range(len(channels) - 1, 0, -1) for rung in range(level - 1, -1, -1)]
 
@@ -34,7 +45,8 @@ def climb(maps: Sequence[Tensor], upsample_modules: Iterable[nn.Module]) -> list
     Args:
         maps: (N, C, h_i, w_i), finest first.
         upsample_modules: One per rung, those of the coarsest map first, each map's in climbing
-            order: with four maps, 0, 1, 2 lift map 3, 3, 4 lift map 2 and 5 lifts map 1.
+            order: with four maps, 0, 1, 2 lift map 3, 3, 4 lift map 2 and 5 lifts map 1. Or one
+            per map, for direct steps: 0 lifts map 3, 1 map 2, 2 map 1, guided by the finest map.
 
     Returns:
         Maps (N, C, h_0, w_0), in the order of ``maps``.
@@ -55,9 +67,14 @@ def summands(maps: Sequence[Tensor], upsample_modules: Iterable[nn.Module]) -> l
 def _climbs(maps: Sequence[Tensor], upsample_modules: Iterable[nn.Module]
             ) -> Iterator[tuple[Tensor, Sequence[Tensor], list[nn.Module]]]:
     """Each map but the finest, the coarsest first, with the guides and modules of its rungs."""
-    modules = iter(upsample_modules)
-    for level in range(len(maps) - 1, 0, -1):
-        yield maps[level], maps[level - 1::-1], list(islice(modules, level))
+    modules = list(upsample_modules)
+    coarser = range(len(maps) - 1, 0, -1)
+    if len(modules) < sum(coarser):  # direct steps
+        yield from ((maps[level], maps[:1], [module]) for level, module in zip(coarser, modules))
+        return
+    rungs = iter(modules)
+    for level in coarser:
+        yield maps[level], maps[level - 1::-1], list(islice(rungs, level))
 
 
 def lift(x: Tensor, guides: Sequence[Tensor], upsample_modules: Sequence[nn.Module],
@@ -72,7 +89,7 @@ def lift(x: Tensor, guides: Sequence[Tensor], upsample_modules: Sequence[nn.Modu
             result, as in :func:`terms_of_sum`.
     """
     rungs = list(zip(guides, upsample_modules))
-    if rungs[-1][1].any_size:
+    if leaps(rungs[-1][1]):
         rungs = rungs[-1:]
     for i, (guide, upsample) in enumerate(rungs, start=1):
         x = upsample(x, guide, guide.shape[2:])
@@ -109,7 +126,7 @@ def hand_down(x: Tensor, guides: Sequence[Tensor],
     """
     sums, source = [], x
     for guide, upsample in zip(guides, upsample_modules):
-        out = upsample(x if upsample.any_size else source, guide, guide.shape[2:])
+        out = upsample(x if leaps(upsample) else source, guide, guide.shape[2:])
         sums.append(add_to_guide(guide, out, upsample))
         source = without_guide(guide, out, upsample)
     return sums
@@ -118,9 +135,9 @@ def hand_down(x: Tensor, guides: Sequence[Tensor],
 def double(x: Tensor, guide: Tensor, upsample: nn.Module) -> Tensor:
     """Bring ``x`` to the guide's size, which is within a pixel of twice its own; where a host
     doubles whatever comes and fits the result afterwards, so does interpolation."""
-    return upsample(x) if upsample.any_size else upsample(x, guide, guide.shape[2:])
+    return upsample(x) if leaps(upsample) else upsample(x, guide, guide.shape[2:])
 
 
 def crop_to_half(x: Tensor, size: tuple[int, int], upsample: nn.Module) -> Tensor:
     """``x`` without what twice of it has beyond ``size``, a pixel that some hosts round up to."""
-    return x if upsample.any_size else x[..., :(size[0] + 1) // 2, :(size[1] + 1) // 2]
+    return x if leaps(upsample) else x[..., :(size[0] + 1) // 2, :(size[1] + 1) // 2]

@@ -18,6 +18,8 @@ class FPNHead(UpsamplingHead, HostFPNHead):
 
     ``upsample_modules[0]`` lifts the 1/8 map, 1 and 2 the 1/16 map, 3 to 5 the 1/32 map, each
     after a convolution. Where ``feature_strides`` skip a level, the steps past it have no guide.
+    With ``direct=True`` all convolutions of a map come first, at its size, and then one upsampler,
+    guided by the finest input map: of x2 for the 1/8 map, x4, x8.
     """
 
     decided_by = ('feature_strides', )
@@ -25,13 +27,19 @@ class FPNHead(UpsamplingHead, HostFPNHead):
 
     def own_steps(self) -> list[Step]:
         strides = list(self.feature_strides)
+        self._climbing.add('upsampler')
         self._reached = []  # per level and step, the level that it reaches; None: no guide
+        steps = []
         for stride, layers in zip(strides, self.scale_heads):
             finer = [stride // 2**k for k in range(1, len(layers) // 2 + 1)]
-            guided = set(finer) <= set(strides)
-            self._reached.append([strides.index(s) if guided else None for s in finer])
-        return [Step(self.channels, None if level is None else self.in_channels[level],
-                     host=self.bilinear) for reached in self._reached for level in reached]
+            factor = 2**len(finer) if self.direct else 2
+            reached = finer[-1:] if self.direct else finer
+            guided = set(reached) <= set(strides)
+            levels = [strides.index(s) if guided else None for s in reached]
+            self._reached.append(levels)
+            steps += [Step(self.channels, None if level is None else self.in_channels[level],
+                           factor, host=self.bilinear) for level in levels]
+        return steps
 
     def adapt(self) -> None:
         for layers in self.scale_heads:
@@ -44,11 +52,12 @@ class FPNHead(UpsamplingHead, HostFPNHead):
         modules = iter(self.upsample_modules)
         output = self.scale_heads[0](maps[0])
         for x, convs, reached in list(zip(maps, self.scale_heads, self._reached))[1:]:
-            if not reached:  # as fine as the first one
-                x = convs(x)
-            for conv, level in zip(convs, reached):
-                x, upsample = conv(x), next(modules)
-                x = upsample(x) if level is None else double(x, maps[level], upsample)
+            first = len(convs) - len(reached)  # those without a step behind them
+            for i, conv in enumerate(convs):
+                x = conv(x)
+                if i >= first:
+                    level, upsample = reached[i - first], next(modules)
+                    x = upsample(x) if level is None else double(x, maps[level], upsample)
             output = output + resize(x, size=output.shape[2:], mode='bilinear',
                                      align_corners=self.align_corners)
         return self.cls_seg(output)

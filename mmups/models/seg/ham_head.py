@@ -2,7 +2,7 @@
 from mmseg.models.decode_heads import LightHamHead as HostLightHamHead
 from torch import Tensor
 
-from mmups.models.layers import Step, climb, ladder_steps, register_slot
+from mmups.models.layers import Step, climb, register_slot
 
 from .head import UpsamplingHead
 
@@ -17,7 +17,7 @@ class LightHamHead(UpsamplingHead, HostLightHamHead):
     guide = 'the next finer input'
 
     def own_steps(self) -> list[Step]:
-        return ladder_steps(self.in_channels, host=self.bilinear)
+        return self.ladder(self.in_channels, host=self.bilinear)
 
     def _transform_inputs(self, inputs: tuple[Tensor, ...]) -> list[Tensor]:
         # All of the first one's size, so that mmseg's resizing has nothing left to do.

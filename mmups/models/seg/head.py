@@ -3,7 +3,9 @@
 ``_transform_inputs`` follows mmseg 1.2.2, ``mmseg/models/decode_heads/decode_head.py`` (Apache-2.0,
 OpenMMLab); held to it by the parity tests of all heads.
 """
+from collections.abc import Sequence
 from types import SimpleNamespace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,12 +22,27 @@ class UpsamplingHead(UpsamplingSlot):
 
     Args:
         args, kwargs: As in :class:`UpsamplingSlot` and the host.
+        direct: True: where maps climb to the finest one, each does so in one step, of x2, x4 or x8,
+            guided by the finest map; False: in steps of x2.
         logits_upsampler: x2 before the last convolution, which leaves so much less to the
             bilinear resizing of the logits; None: no such step.
+
+    Raises:
+        ValueError: ``direct`` without an upsampler that climbs.
     """
 
     optional = ('logits_upsampler', )
     decided_by = ('_given.in_channels', 'input_transform')
+
+    def __init__(self, *args: Any, direct: bool = False, **kwargs: Any):
+        self.direct = direct
+        self._climbing: set[str] = set()  # config keys
+        super().__init__(*args, **kwargs)
+        if direct and not self._climbing & self.swapped:
+            needed = ', '.join(sorted(self._climbing))
+            raise ValueError(
+                f'direct=True is for upsamplers that bring several maps to the finest one: in this '
+                f'{type(self).__name__} ' + (f'configure {needed}' if needed else 'there is none'))
 
     @property
     def bilinear(self) -> dict:
@@ -36,10 +53,15 @@ class UpsamplingHead(UpsamplingSlot):
         """Those of the subclass."""
         return []
 
+    def ladder(self, channels: Sequence[int], key: str = 'upsampler', **options: Any) -> list[Step]:
+        """Steps as in :func:`ladder_steps`, direct ones where they are wanted."""
+        self._climbing.add(key)
+        return ladder_steps(channels, direct=self.direct, key=key, **options)
+
     def host_steps(self) -> list[Step]:
         own, inputs = self.own_steps(), []
         if self.input_transform == 'resize_concat':
-            inputs = ladder_steps(self._given.in_channels, host=self.bilinear)
+            inputs = self.ladder(self._given.in_channels, host=self.bilinear)
         self._input_modules = slice(len(own), len(own) + len(inputs))
         return [*own, *inputs, Step(self.channels, key='logits_upsampler')]
 

@@ -7,7 +7,7 @@ import torch
 from mmseg.models.decode_heads import UPerHead as HostUPerHead
 from torch import Tensor
 
-from mmups.models.layers import Step, climb, ladder_steps, register_slot, top_down
+from mmups.models.layers import Step, climb, register_slot, top_down
 
 from .head import UpsamplingHead
 
@@ -31,7 +31,7 @@ class UPerHead(UpsamplingHead, HostUPerHead):
     def own_steps(self) -> list[Step]:
         levels = [self.channels] * len(self.in_channels)
         return [*(Step(c, c, host=self.bilinear) for c in levels[1:]),
-                *ladder_steps(levels, key='fusion_upsampler', host=self.bilinear)]
+                *self.ladder(levels, key='fusion_upsampler', host=self.bilinear)]
 
     def _forward_feature(self, inputs: tuple[Tensor, ...]) -> Tensor:
         """Backbone maps to the features before the logits, of the finest map's size."""

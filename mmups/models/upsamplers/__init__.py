@@ -4,15 +4,19 @@ from .base import BaseUpsampler
 from .builder import build_upsampler, registered_upsamplers, resolve_upsampler
 from .carafe import CARAFE
 from .deconv import Deconv
+from .dlu import DLU
 from .dysample import DySample
 from .fade import FADE, FADELite
 from .fft import FFTUpsample
 from .indexnet import IndexNet
 from .interpolate import Interpolate
 from .lctc import LCTC
+from .lda_aqu import LDAAQU
 from .pixel_shuffle import PixelShuffle
+from .resfu import ReSFU
 from .sapa import SAPA, SAPADeform
 
 __all__ = ['BaseUpsampler', 'build_upsampler', 'registered_upsamplers', 'resolve_upsampler', 'A2U',
-           'CARAFE', 'Deconv', 'DySample', 'FADE', 'FADELite', 'FFTUpsample', 'IndexNet',
-           'Interpolate', 'LCTC', 'PixelShuffle', 'SAPA', 'SAPADeform']
+           'CARAFE', 'DLU', 'Deconv', 'DySample', 'FADE', 'FADELite', 'FFTUpsample', 'IndexNet',
+           'Interpolate', 'LCTC', 'LDAAQU', 'PixelShuffle', 'ReSFU', 'SAPA',
+           'SAPADeform']

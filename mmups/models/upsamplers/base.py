@@ -45,8 +45,8 @@ class BaseUpsampler(BaseModule, metaclass=ABCMeta):
 
     #: True: the method needs a finer map as its guide.
     guided: ClassVar[bool] = False
-    #: True: reaches any size in one step (plain interpolation), so that nobody has to chain it.
-    #: Such a class takes the size as the third argument of :meth:`upsample`.
+    #: True: reaches any size in one step. Such a class takes the size as the third argument of
+    #: :meth:`upsample`; without a guide (plain interpolation) nobody has to chain it.
     any_size: ClassVar[bool] = False
     #: True: the output holds the guide already, and nobody may add it again.
     includes_guide: bool = False

@@ -1,4 +1,4 @@
-"""The DySample authors' detection checkpoints load.
+"""The authors' detection checkpoints load, those of DySample and of what came after it.
 
 Their files are not at hand; the format is put together here from what is public about their code:
 key names, shapes and the layout of ``init_pos``.
@@ -13,30 +13,60 @@ C, IN = 16, [8, 16, 24, 32]
 GROUPS = 4
 
 
-def authors_state(levels, dyscope, scope_bias):
-    """State dict of a detector's neck: convolutions of a pyramid with ``levels`` laterals, and
-    one DySample between each two of them."""
-    generator = torch.Generator().manual_seed(0)
+def add_conv(state, name, inputs, outputs, kernel, bias=True):
+    state[f'neck.{name}.weight'] = torch.randn(outputs, inputs, kernel, kernel)
+    if bias:
+        state[f'neck.{name}.bias'] = torch.randn(outputs)
+
+
+def pyramid_state(levels):
+    """State dict of a detector's neck: convolutions of a pyramid with ``levels`` laterals."""
     state = {}
-
-    def conv(name, inputs, outputs, kernel, bias=True):
-        state[f'neck.{name}.weight'] = torch.randn(outputs, inputs, kernel, kernel,
-                                                   generator=generator)
-        if bias:
-            state[f'neck.{name}.bias'] = torch.randn(outputs, generator=generator)
-
     for i in range(levels):
         inputs = (IN + IN[-1:] + [C] * levels)[i]
-        conv(f'lateral_convs.{i}.conv', inputs, C, 1 if i < 4 else 3)
-        conv(f'fpn_convs.{i}.conv', C, C, 3)
+        add_conv(state, f'lateral_convs.{i}.conv', inputs, C, 1 if i < 4 else 3)
+        add_conv(state, f'fpn_convs.{i}.conv', C, C, 3)
+    return state
+
+
+def authors_state(levels, dyscope, scope_bias):
+    """A pyramid and one DySample between each two levels."""
+    state = pyramid_state(levels)
     for i in range(levels - 1):
         # x of the four sub-pixels, row by row, for each group, then their y
         x, y = [-0.25, 0.25, -0.25, 0.25], [-0.25, -0.25, 0.25, 0.25]
         state[f'neck.upsample_modules.{i}.init_pos'] = torch.tensor(
             x * GROUPS + y * GROUPS).reshape(1, -1, 1, 1)
-        conv(f'upsample_modules.{i}.offset', C, 8 * GROUPS, 1)
+        add_conv(state, f'upsample_modules.{i}.offset', C, 8 * GROUPS, 1)
         if dyscope:
-            conv(f'upsample_modules.{i}.scope', C, 8 * GROUPS, 1, bias=scope_bias)
+            add_conv(state, f'upsample_modules.{i}.scope', C, 8 * GROUPS, 1, bias=scope_bias)
+    return state
+
+
+def lda_aqu_state(levels):
+    """A pyramid and one LDA-AQU between each two levels, as its one released model has them."""
+    state = pyramid_state(levels)
+    for i in range(levels - 1):
+        name = f'upsample_modules.{i}'
+        for norm, channels in (('layer_norm.norm', C), ('conv_offset.1.norm', C // 8)):
+            for key in ('weight', 'bias'):
+                state[f'neck.{name}.{norm}.{key}'] = torch.randn(channels)
+        add_conv(state, f'{name}.proj_q', C, C // 4, 1, bias=False)
+        add_conv(state, f'{name}.proj_k', C, C // 4, 1, bias=False)
+        state[f'neck.{name}.conv_offset.0.weight'] = torch.randn(C // 8, 1, 3, 3)
+        add_conv(state, f'{name}.conv_offset.3', C // 8, 18, 3)
+        state[f'neck.{name}.relative_position_bias_table'] = torch.randn(1, 1, 1, 9, C // 4)
+    return state
+
+
+def dlu_state(levels):
+    """The same with DLU."""
+    state = pyramid_state(levels)
+    for i in range(levels - 1):
+        name = f'upsample_modules.{i}'
+        add_conv(state, f'{name}.channel_compressor', C, 64, 1)
+        add_conv(state, f'{name}.kernel_space_generator', 64, 25, 3)
+        add_conv(state, f'{name}.conv_offset', 64, 8, 3)
     return state
 
 
@@ -79,6 +109,19 @@ def test_loads(checkpoint, levels, dyscope, scope_bias, strict):
     assert loaded.keys() == {f'neck.upsample_modules.{i}.scope.bias' for i in range(levels - 1)
                              if dyscope and not scope_bias}
     assert not any(value.any() for value in loaded.values())
+
+
+@pytest.mark.parametrize('levels', [4, 5], ids=['plain', 'p6'])
+@pytest.mark.parametrize('kind, make', [('LDAAQU', lda_aqu_state), ('DLU', dlu_state)],
+                         ids=['LDAAQU', 'DLU'])
+def test_successors_load(checkpoint, kind, make, levels):
+    """Every key arrives, and there is no other."""
+    state = make(levels)
+    model = Detector(upsampler=dict(type=kind), top_down_extra_levels=levels == 5)
+    load_checkpoint(model, checkpoint(state), strict=True)
+    assert model.state_dict().keys() == state.keys()
+    for key, value in model.state_dict().items():
+        assert torch.equal(state[key], value), key
 
 
 def test_init_pos_is_the_authors():

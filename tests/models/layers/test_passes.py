@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mmups.models.layers import climb, hand_down, lift_onto, summands, top_down
+from mmups.models.layers import climb, hand_down, ladder_steps, lift_onto, summands, top_down
 
 
 class Recorder(nn.Module):
@@ -99,6 +99,36 @@ def test_climb_jumps_where_it_can(maps, recorders):
     assert not torch.equal(lifted[3], climb(maps, recorders(6))[3])
 
 
+def test_a_guided_method_climbs_though_it_reaches_any_size(maps, recorders):
+    """Every rung has its own weights, which are to learn."""
+    modules = recorders(6, any_size=True)
+    for module in modules:
+        module.guided = True
+    plain = recorders(6)
+    assert all(map(torch.equal, climb(maps, modules), climb(maps, plain)))
+    assert [len(module.calls) for module in modules] == [1] * 6
+
+
+@pytest.mark.parametrize('any_size', [False, True])
+def test_climb_directly(maps, recorders, any_size):
+    """One module per coarser map, the coarsest map's first, guided by the finest map."""
+    modules = recorders(3, any_size=any_size)
+    lifted = climb(maps, modules)
+    for module, level in zip(modules, (3, 2, 1)):
+        (x, guide, size), = module.calls
+        assert x is maps[level] and guide is maps[0] and size == (21, 22)
+        assert torch.equal(lifted[level], F.interpolate(x, size=(21, 22)))
+    assert lifted[0] is maps[0]
+
+
+@pytest.mark.parametrize('levels', [2, 3, 4])
+def test_direct_steps(levels):
+    """As many as :func:`climb` takes, coarsest map first: x8, x4, x2."""
+    steps = ladder_steps([10, 20, 30, 40][:levels], direct=True, key='name')
+    assert [(s.channels, s.guide_channels, s.factor, s.key) for s in steps] == [
+        (40, 10, 8, 'name'), (30, 10, 4, 'name'), (20, 10, 2, 'name')][4 - levels:]
+
+
 def test_lift_onto(maps, recorders):
     """What holds the last guide already replaces the sum; every rung has its own guide."""
     total, *guides, x = maps
@@ -127,7 +157,8 @@ def test_sums_count_every_map_once(levels):
     expected = sum(F.interpolate(x, size=(32, 32)) for x in maps)
     rungs = levels * (levels - 1) // 2
     for modules in ([Recorder() for _ in range(rungs)],
-                    [Sum(includes_guide=True) for _ in range(rungs)]):
+                    [Sum(includes_guide=True) for _ in range(rungs)],
+                    [Sum(includes_guide=True) for _ in range(levels - 1)]):
         torch.testing.assert_close(sum(summands(maps, modules)), expected)
 
 

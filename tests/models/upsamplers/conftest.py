@@ -13,17 +13,27 @@ from torch import Tensor, nn
 from mmups.models import build_upsampler, registered_upsamplers
 from mmups.models.upsamplers import BaseUpsampler
 
-CHANNELS = {'A2U': 32, 'SAPA': 32}  # GroupNorm of 32 groups
+#: GroupNorm of 32 groups; LDAAQU norms an eighth of the channels, of which there should be some.
+CHANNELS = {'A2U': 32, 'LDAAQU': 32, 'SAPA': 32}
 #: Loops over taps: most ways to record them take up to a minute each and run with the slow tests.
-HEAVY = {'A2U', 'CARAFE', 'FADE', 'FADELite', 'SAPA', 'SAPADeform'}
+HEAVY = {'A2U', 'CARAFE', 'DLU', 'FADE', 'FADELite', 'LDAAQU', 'ReSFU', 'SAPA',
+         'SAPADeform'}
+#: Weights in front of a layer that starts at zero: from the second step on they have a gradient.
+LATE = {'LDAAQU': {'conv_offset.0.weight'}}
+#: Coarse pixels that a recorded graph needs: half of the fine map must be more than one pixel,
+#: which torch.export takes for something else.
+LEAST = {'ReSFU': 2}
 VARIANTS = {
     'DySample': [dict(dyscope=True), dict(style='pl', groups=8),
                  dict(style='pl', groups=8, dyscope=True), dict(static=True)],
     'Interpolate': [dict(mode='nearest'), dict(mode='nearest-exact'), dict(mode='bicubic'),
                     dict(mode='area'), dict(align_corners=True)],
     'LCTC': [dict(kernel_size=7, small_kernel_size=None), dict(groups=1), dict(init='bilinear')],
+    'ReSFU': [dict(embedding_dim=8)],
+    'LDAAQU': [dict(reduction_factor=2, heads=4)],
     'Deconv': [dict(kernel_size=4)],
     'CARAFE': [dict(up_group=2, up_kernel=3)],
+    'DLU': [dict(up_kernel=3, compressed_channels=8)],
     'FADE': [dict(gating=True)],
     'FADELite': [dict(gating=True)],
     'IndexNet': [dict(mode='m2o', use_nonlinear=False, use_context=False), dict(mode='o2o')],
@@ -46,6 +56,14 @@ class Case:
     @property
     def channels(self) -> int:
         return CHANNELS.get(self.name, 16)
+
+    @property
+    def least(self) -> int:
+        return LEAST.get(self.name, 1)
+
+    @property
+    def late(self) -> set:
+        return LATE.get(self.name, set())
 
     def build(self, scale_factor: int = 2, channels: int = 0, **extra) -> BaseUpsampler:
         """Skips where the method says that it does not do this scale."""

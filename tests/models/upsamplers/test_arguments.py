@@ -8,8 +8,10 @@ import torch
 
 from mmups.models import (
     CARAFE,
+    DLU,
     FADE,
     LCTC,
+    LDAAQU,
     SAPA,
     BaseUpsampler,
     Deconv,
@@ -27,8 +29,10 @@ INTEGERS = [(cls, name, hint is not int) for cls in OURS.values()
             if hint in (int, Optional[int])]
 ODD = [(CARAFE, 'up_kernel'), (CARAFE, 'encoder_kernel'), (FADE, 'up_kernel'),
        (OURS['FADELite'], 'up_kernel'), (SAPA, 'up_kernel'), (PixelShuffle, 'kernel_size'),
-       (LCTC, 'kernel_size'), (LCTC, 'small_kernel_size')]
-GROUPS = [(CARAFE, 'up_group'), (DySample, 'groups'), (LCTC, 'groups'), (SAPADeform, 'groups')]
+       (LCTC, 'kernel_size'), (LCTC, 'small_kernel_size'), (DLU, 'up_kernel'),
+       (LDAAQU, 'up_kernel'), (LDAAQU, 'encoder_kernel')]
+GROUPS = [(CARAFE, 'up_group'), (DySample, 'groups'), (LCTC, 'groups'), (SAPADeform, 'groups'),
+          (LDAAQU, 'groups'), (LDAAQU, 'heads')]
 
 
 def build(cls, **args):

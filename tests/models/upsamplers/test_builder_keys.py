@@ -43,7 +43,7 @@ def refusal(cfg):
      "['small_kernel_size'] are keys of LCTC"),
     (dict(type='FADE', gating=True, embedding_dim=8, typo=1),
      "FADE does not take ['embedding_dim', 'typo']; its keys are ['compressed_channels', 'gating', "
-     "'init_cfg', 'up_kernel']. ['embedding_dim'] are keys of SAPA, SAPADeform"),
+     "'init_cfg', 'up_kernel']. ['embedding_dim'] are keys of ReSFU, SAPA, SAPADeform"),
 ])
 def test_keys_of_another_type_say_the_way_out(cfg, start):
     assert refusal(cfg) == start + WAY_OUT
@@ -250,8 +250,10 @@ def test_a_constructor_that_no_slot_can_call(cls, lacking):
 @pytest.mark.parametrize(('name', 'meant'), [
     *((name, "type='DySample'") for name in ('dysample', 'DYSAMPLE', 'dy_sample', 'mmups.dysample',
                                              'Dysampel')),
-    ('carafe', "type='CARAFE'"), ('fade', "type='FADE'"), ('fade_lite', "type='FADELite'"),
+    ('carafe', "type='CARAFE'"), ('dlu', "type='DLU'"),
+    ('fade', "type='FADE'"), ('fade_lite', "type='FADELite'"),
     ('sapa', "type='SAPA'"), ('sapa-deform', "type='SAPADeform'"), ('lctc', "type='LCTC'"),
+    ('lda_aqu', "type='LDAAQU'"), ('resfu', "type='ReSFU'"),
     ('pixel_shuffle', "type='PixelShuffle'"), ('deconv', "type='Deconv'"), ('a2u', "type='A2U'"),
     ('indexnet', "type='IndexNet'"), ('interpolate', "type='Interpolate'"),
     *((mode, f"dict(type='Interpolate', mode='{mode}')")

@@ -50,7 +50,9 @@ def test_odd_targets_are_cropped_or_replicated(case, size, through, randomise):
     if through == 'size' and up.guided:
         pytest.skip('a guided method takes its size from the guide')
     out = up(x, None if through == 'size' else guide, None if through == 'guide' else size)
-    if up.any_size:
+    if up.any_size and up.guided:
+        expected = up(x, replicate(guide, size))
+    elif up.any_size:
         expected = F.interpolate(x, size=size, mode=up.mode, align_corners=up.align_corners)
     elif up.guided:
         expected = replicate(up(x, replicate(guide, (10, 12))), size)
@@ -161,7 +163,7 @@ def test_every_parameter_receives_a_gradient(case):
     for name, parameter in up.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
-        if parameter.dim() > 1:
+        if parameter.dim() > 1 and name not in case.late:
             assert parameter.grad.any(), name
 
 
@@ -254,7 +256,8 @@ def test_users_init_cfg_has_the_last_word(case):
     up = case.build(init_cfg=init_cfg)
     for _ in range(3):
         for name, parameter in up.named_parameters():
-            assert (parameter == (0.25 if name.endswith('bias') else 0.5)).all(), name
+            if name.endswith(('weight', 'bias')):  # a table belongs to no layer
+                assert (parameter == (0.25 if name.endswith('bias') else 0.5)).all(), name
             nn.init.ones_(parameter)
         up.init_weights()
 
