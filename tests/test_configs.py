@@ -49,6 +49,9 @@ PRESETS = {
     'sapa-base': dict(type='SAPA', variant='base', embedding_dim=32),
     'sapa-gated': dict(type='SAPA', variant='gated', embedding_dim=32),
     'sapa-deform': dict(type='SAPADeform', num_points=9, groups=4, embedding_dim=32),
+    'freqfusion': dict(type='FreqFusion', compressed_channels=64, groups=4),
+    'freqfusion-g8': dict(type='FreqFusion', compressed_channels=64, groups=8),
+    'freqfusion-panoptic': dict(type='FreqFusion', compressed_channels=64, groups=4, norm=False),
 }
 # Preset -> parameters and, as the papers count them, weights without biases, of one at C = 256.
 PARAMETERS = {
@@ -64,6 +67,8 @@ PARAMETERS = {
     'fade-lite-gate': (13332, 13281),
     'sapa-inner': (0, 0), 'sapa-base': (17472, 16384), 'sapa-gated': (25953, 24832),
     'sapa-deform': (139808, 139264),
+    'freqfusion': (104690, 104192), 'freqfusion-g8': (156610, 156032),
+    'freqfusion-panoptic': (104434, 104192),
 }
 # Weights that the DySample paper counts for 6 upsamplers in SegFormer, 4 in Faster R-CNN (with P6)
 # and 3 in Panoptic FPN; printed as 49.2K, 32.7K and so on, 98,304 as 0.1M.

@@ -4,6 +4,8 @@ Dimension letters: N batch, D embedding, G groups, P points, K window size, s sc
 sizes. Coordinates are in coarse pixels from the centre of the coarse pixel, x before y. What lies
 outside the map counts as zero: a zero logit that takes part in a softmax.
 """
+import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from .backend import implementation
@@ -69,3 +71,30 @@ def deform_attend(attention: Tensor, value: Tensor, offset: Tensor,
     torch.Size([1, 8, 10, 12])
     """
     return implementation('deform_attend', value)(attention, value, offset, scale_factor)
+
+
+def neighbour_similarity(x: Tensor, dilation: int = 1) -> Tensor:
+    """Cosine of the angle between each pixel's channels and those of its eight neighbours.
+
+    Of FreqFusion (Chen et al., TPAMI 2024, arXiv:2408.12879), which looks two pixels away. A
+    pixel of zeros has the similarity 0, as has a neighbour outside of the map.
+
+    Args:
+        x: (N, C, h, w).
+        dilation: Distance d of the neighbours in rows and columns.
+
+    Returns:
+        Tensor of shape (N, 8, h, w) in [-1, 1], float32 at least; the neighbours in row-major
+        order.
+
+    >>> neighbour_similarity(torch.ones(1, 64, 2, 2))[0, :, 0, 0].tolist()
+    [0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 1.0, 1.0]
+    """
+    h, w = x.shape[-2:]
+    unit = F.normalize(x.to(torch.promote_types(x.dtype, torch.float32)), dim=1, eps=1e-8)
+    padded = F.pad(unit, (dilation, ) * 4)
+    shifts = [(row, column) for row in range(3) for column in range(3) if (row, column) != (1, 1)]
+    return torch.stack([
+        (unit * padded[..., row * dilation:row * dilation + h,
+                       column * dilation:column * dilation + w]).sum(1)
+        for row, column in shifts], dim=1)

@@ -42,7 +42,8 @@ def test_every_method_has_formulas():
 
 @pytest.mark.parametrize('cfg', [
     dict(type='LCTC', groups=1), dict(type='SAPADeform', high_offset=False),
-    dict(type='IndexNet', mode='o2o'), dict(type='CARAFE', up_group=2)])
+    dict(type='IndexNet', mode='o2o'), dict(type='CARAFE', up_group=2),
+    dict(type='FreqFusion', similarity='only')])
 def test_multiply_adds_of_other_arguments(cfg):
     module = build_upsampler(cfg, 32, 32)
     inputs = (torch.zeros(1, 32, 6, 10), torch.zeros(1, 32, 12, 20))[:1 + module.guided]
@@ -74,7 +75,7 @@ def maps_of(*shape):
 ], ids=lambda value: getattr(value, '__name__', ''))
 def test_bytes_and_multiply_adds_of_operators(step, operator, tensors, rest, per_output):
     """Every tensor that goes in and comes out, once (biases apart); products by hand."""
-    known = dict(kernel_size=K, groups=G, embedding=D, embeddings=D, points=P)
+    known = dict(kernel_size=K, groups=G, embedding=D, embeddings=D, points=P, scale_factor=2)
     names = step.__code__.co_varnames[1:step.__code__.co_argcount]
     found = step(Maps(N, C, H, W), **{name: known[name] for name in names})
     out = operator(*tensors, **rest)

@@ -17,7 +17,9 @@ CALLS = {
     'deform_query_key': lambda: ops.deform_query_key(maps(C, 2), maps(C), maps(12, 2), 2),
     'depthwise_transposed': lambda: ops.depthwise_transposed(
         maps(C), torch.empty(C, 1, 7, 7, device='meta'), torch.empty(C, device='meta')),
+    'bilinear_positions': lambda: ops.bilinear_positions(2).to('meta'),  # always made on the CPU
     'fit_size': lambda: ops.fit_size(maps(C), (2 * H, 2 * W)),
+    'neighbour_similarity': lambda: ops.neighbour_similarity(maps(C), 2),
     'pixel_shuffle': lambda: ops.pixel_shuffle(maps(C), 2),
     'pixel_unshuffle': lambda: ops.pixel_unshuffle(maps(C, 2), 2),
     'query_key': lambda: ops.query_key(maps(C, 2), maps(C), 3),

@@ -3,7 +3,7 @@ import ops_oracles
 import pytest
 import torch
 
-from mmups.ops import deform_attend, deform_query_key, query_key
+from mmups.ops import deform_attend, deform_query_key, neighbour_similarity, query_key
 
 
 @pytest.mark.parametrize('kernel_size, scale', [(3, 2), (5, 2), (3, 3), (1, 2)])
@@ -48,3 +48,38 @@ def test_deformable_gradient_of_offsets():
     attention = torch.rand(1, 2, 2, 6, 6, **double)
     assert torch.autograd.gradcheck(lambda o: deform_query_key(query, key, o, 2), offset)
     assert torch.autograd.gradcheck(lambda o: deform_attend(attention, key, o), offset)
+
+
+@pytest.mark.parametrize('dilation', [1, 2])
+def test_neighbour_similarity_equals_naive_loop(dilation):
+    """By PyTorch's cosine of two vectors; zeros for a pixel of zeros and outside of the map."""
+    x = torch.randn(2, 3, 4, 5, dtype=torch.float64)
+    x[0, :, 1, 2] = 0
+    x.requires_grad_()
+    shifts = [(a * dilation, b * dilation) for a in (-1, 0, 1) for b in (-1, 0, 1) if a or b]
+    rows = []
+    for i in range(4):
+        for j in range(5):
+            for a, b in shifts:
+                inside = 0 <= i + a < 4 and 0 <= j + b < 5
+                there = x[:, :, i + a, j + b] if inside else torch.zeros_like(x[:, :, 0, 0])
+                rows.append(torch.cosine_similarity(x[:, :, i, j], there, dim=1, eps=1e-8))
+    expected = torch.stack(rows, dim=1).reshape(2, 4, 5, 8).permute(0, 3, 1, 2)
+    out = neighbour_similarity(x, dilation)
+    torch.testing.assert_close(out, expected, rtol=0, atol=1e-12)
+    upstream = torch.randn_like(out)
+    grad, = torch.autograd.grad(out, x, upstream)
+    assert grad.isfinite().all()
+    want, = torch.autograd.grad(expected, x, upstream)
+    zero = (x == 0).all(1, keepdim=True)  # where the two have no derivative, and differ
+    torch.testing.assert_close(grad.masked_fill(zero, 0), want.masked_fill(zero, 0))
+
+
+def test_neighbour_similarity_of_half_precision():
+    """Tiny and large vectors, of which the squares are out of half precision's range."""
+    x = torch.randn(1, 16, 4, 4).double()
+    scaled = (x * 10.0**torch.arange(-4, 4).repeat(2).reshape(4, 4)).half()
+    out = neighbour_similarity(scaled)
+    assert out.dtype == torch.float32
+    torch.testing.assert_close(out.double(), neighbour_similarity(scaled.double()), rtol=0,
+                               atol=1e-5)

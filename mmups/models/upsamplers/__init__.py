@@ -7,6 +7,7 @@ from .deconv import Deconv
 from .dysample import DySample
 from .fade import FADE, FADELite
 from .fft import FFTUpsample
+from .freqfusion import FreqFusion
 from .indexnet import IndexNet
 from .interpolate import Interpolate
 from .lctc import LCTC
@@ -14,5 +15,5 @@ from .pixel_shuffle import PixelShuffle
 from .sapa import SAPA, SAPADeform
 
 __all__ = ['BaseUpsampler', 'build_upsampler', 'registered_upsamplers', 'resolve_upsampler', 'A2U',
-           'CARAFE', 'Deconv', 'DySample', 'FADE', 'FADELite', 'FFTUpsample', 'IndexNet',
-           'Interpolate', 'LCTC', 'PixelShuffle', 'SAPA', 'SAPADeform']
+           'CARAFE', 'Deconv', 'DySample', 'FADE', 'FADELite', 'FFTUpsample', 'FreqFusion',
+           'IndexNet', 'Interpolate', 'LCTC', 'PixelShuffle', 'SAPA', 'SAPADeform']

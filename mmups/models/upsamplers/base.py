@@ -20,6 +20,12 @@ def _is_channels_last(x: Tensor) -> bool:
         return False
 
 
+def _like(x: Tensor, out: Tensor) -> Tensor:
+    """``out`` in the dtype and the memory format of ``x``."""
+    out = out.to(x.dtype)
+    return out.contiguous(memory_format=torch.channels_last) if _is_channels_last(x) else out
+
+
 class BaseUpsampler(BaseModule, metaclass=ABCMeta):
     """Brings a map (N, C, h, w) to a finer size; channels stay as they are.
 
@@ -50,6 +56,9 @@ class BaseUpsampler(BaseModule, metaclass=ABCMeta):
     any_size: ClassVar[bool] = False
     #: True: the output holds the guide already, and nobody may add it again.
     includes_guide: bool = False
+    #: True: changes its guide too, which :meth:`fuse` returns. Such a class implements
+    #: :meth:`upsample_and_enhance` besides.
+    enhances_guide: ClassVar[bool] = False
 
     def __init__(self, in_channels: int, scale_factor: int = 2,
                  guide_channels: Optional[int] = None,
@@ -64,7 +73,8 @@ class BaseUpsampler(BaseModule, metaclass=ABCMeta):
         self.guide_channels = guide_channels
 
     def forward(self, x: Tensor, guide: Optional[Tensor] = None,
-                size: Optional[tuple[int, int]] = None) -> Tensor:
+                size: Optional[tuple[int, int]] = None, fuse: bool = False
+                ) -> Union[Tensor, tuple[Tensor, Tensor]]:
         """Upsample ``x``.
 
         Args:
@@ -73,6 +83,7 @@ class BaseUpsampler(BaseModule, metaclass=ABCMeta):
                 unguided method takes only its size.
             size: Height and width to return, integers. Default: the guide's, else
                 ``scale_factor`` times those of ``x``.
+            fuse: For :meth:`fuse`.
 
         Both ``size`` and the guide's size must differ from ``scale_factor`` times that of ``x`` by
         less than one coarse pixel. A class with ``any_size`` reaches every ``size``; a guide given
@@ -91,16 +102,39 @@ class BaseUpsampler(BaseModule, metaclass=ABCMeta):
         if self.any_size and size is not None:
             exact = size
         self._check_sizes(x, exact, {'size': size, 'a guide of size': guide_size})
-        if guide is not None:
-            guide = fit_size(guide, exact) if self.guided else None
-        if self.any_size:
-            out = self.upsample(x, guide, size)
+        fine = None
+        if guide is not None and self.guided:
+            fine = fit_size(guide, exact)
+        if fuse and self.enhances_guide:
+            out, enhanced = self.upsample_and_enhance(x, fine)
+            guide = _like(guide, fit_size(enhanced, guide_size))
+        elif self.any_size:
+            out = self.upsample(x, fine, size)
         else:
-            out = self.upsample(x, guide)
-            if size is not None:
-                out = fit_size(out, size)
-        out = out.to(x.dtype)
-        return out.contiguous(memory_format=torch.channels_last) if _is_channels_last(x) else out
+            out = self.upsample(x, fine)
+        if size is not None and not self.any_size:
+            out = fit_size(out, size)
+        out = _like(x, out)
+        return (out, guide) if fuse else out
+
+    def fuse(self, x: Tensor, guide: Tensor, size: Optional[tuple[int, int]] = None
+             ) -> tuple[Tensor, Tensor]:
+        """For hosts that lay the upsampled map and its guide beside one another.
+
+        Args:
+            x, guide, size: As in :meth:`forward`.
+
+        Returns:
+            The upsampled map (N, C, *size), and the guide: as it came, or, where the class
+            ``enhances_guide``, what the method has made of it, of the same shape and dtype. There
+            the map is by itself, also where the class ``includes_guide``.
+
+        Raises:
+            ValueError: As in :meth:`forward`.
+        """
+        if not self.enhances_guide:
+            return self(x, guide, size), guide
+        return self(x, guide, size, fuse=True)
 
     def _check_input(self, x: Tensor, guide: Optional[Tensor]) -> None:
         name = type(self).__name__
@@ -142,6 +176,17 @@ class BaseUpsampler(BaseModule, metaclass=ABCMeta):
         Returns:
             Tensor of shape (N, C, s*h, s*w).
         """
+
+    def upsample_and_enhance(self, x: Tensor, guide: Tensor) -> tuple[Tensor, Tensor]:
+        """The method of a class that ``enhances_guide``, for :meth:`fuse`.
+
+        Args:
+            x, guide: As in :meth:`upsample`.
+
+        Returns:
+            Tensors of shape (N, C, s*h, s*w) and of the guide's shape.
+        """
+        raise NotImplementedError(f'{type(self).__name__} leaves its guide as it is')
 
     def points(self, x: Tensor) -> Optional[Tensor]:
         """Where the output is sampled, for pictures and statistics; None: this method does not

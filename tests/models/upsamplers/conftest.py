@@ -15,7 +15,7 @@ from mmups.models.upsamplers import BaseUpsampler
 
 CHANNELS = {'A2U': 32, 'SAPA': 32}  # GroupNorm of 32 groups
 #: Loops over taps: most ways to record them take up to a minute each and run with the slow tests.
-HEAVY = {'A2U', 'CARAFE', 'FADE', 'FADELite', 'SAPA', 'SAPADeform'}
+HEAVY = {'A2U', 'CARAFE', 'FADE', 'FADELite', 'FreqFusion', 'SAPA', 'SAPADeform'}
 VARIANTS = {
     'DySample': [dict(dyscope=True), dict(style='pl', groups=8),
                  dict(style='pl', groups=8, dyscope=True), dict(static=True)],
@@ -26,6 +26,8 @@ VARIANTS = {
     'CARAFE': [dict(up_group=2, up_kernel=3)],
     'FADE': [dict(gating=True)],
     'FADELite': [dict(gating=True)],
+    'FreqFusion': [dict(similarity='only', hamming=False, groups=8),
+                   dict(norm=False, offset_init='small', compressed_channels=20)],
     'IndexNet': [dict(mode='m2o', use_nonlinear=False, use_context=False), dict(mode='o2o')],
     'SAPA': [dict(variant='inner'), dict(variant='gated')],
     'SAPADeform': [dict(high_offset=False)],

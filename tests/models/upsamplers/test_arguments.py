@@ -28,7 +28,8 @@ INTEGERS = [(cls, name, hint is not int) for cls in OURS.values()
 ODD = [(CARAFE, 'up_kernel'), (CARAFE, 'encoder_kernel'), (FADE, 'up_kernel'),
        (OURS['FADELite'], 'up_kernel'), (SAPA, 'up_kernel'), (PixelShuffle, 'kernel_size'),
        (LCTC, 'kernel_size'), (LCTC, 'small_kernel_size')]
-GROUPS = [(CARAFE, 'up_group'), (DySample, 'groups'), (LCTC, 'groups'), (SAPADeform, 'groups')]
+GROUPS = [(CARAFE, 'up_group'), (DySample, 'groups'), (LCTC, 'groups'), (SAPADeform, 'groups'),
+          (OURS['FreqFusion'], 'groups')]
 
 
 def build(cls, **args):
