@@ -112,9 +112,12 @@ STEMS = {
     'mask-rcnn_r50_fpn-p6-': Stem(('neck', ), FPN4, 44396336 + 47061984 - 41753056),
     'mask-rcnn_r101_fpn-': Stem(('neck', ), FPN3, 44396336 + R101),
     'panoptic-fpn_r50_fpn-': Stem(('neck', ), FPN3, 46027110),
+    'panoptic-fpn_r50_fpn-p6-': Stem(('neck', ), FPN4, 46027110 + 47061984 - 41753056),
     'panoptic-fpn_r101_fpn-': Stem(('neck', ), FPN3, 46027110 + R101),
     'retinanet_r50_fpn-': Stem(('neck', ), FPN3[:2], 37968692),
     'segformer_mit-b1_': Stem(('decode_head', ), [(256, 256)] * 6, 13716822, 'mmseg'),
+    'segnext_mscan-t_': Stem(
+        ('decode_head', ), [(256, 160), (256, 64), (160, 64)], None, 'mmseg'),
     'maskformer_swin-b-in22k-384x384-pre_': Stem(
         ('decode_head.pixel_decoder', ), FPN3, None, 'mmseg', MASKFORMER.format('b')),
     'maskformer_swin-l-in22k-384x384-pre_': Stem(
@@ -204,11 +207,12 @@ def test_the_papers_experiments_are_there():
         stem, preset, _ = parts(path)
         found.setdefault(stem, set()).add(preset)
     assert found.keys() == STEMS.keys()
-    assert found['segformer_mit-b1_'] == tables | gated | lctc | {'indexnet-m2o'}
-    assert found['faster-rcnn_r50_fpn-p6-'] == tables | {'sapa-deform'}
-    assert found['faster-rcnn_r101_fpn-p6-'] == {'dysample-plus', 'sapa-deform'}
-    for model in ('mask-rcnn', 'panoptic-fpn'):
-        assert found[f'{model}_r50_fpn-'] == tables | lctc
+    assert found['segformer_mit-b1_'] == (
+        tables | gated | lctc | {'indexnet-m2o', 'freqfusion'})
+    assert found['faster-rcnn_r50_fpn-p6-'] == tables | {'sapa-deform', 'freqfusion'}
+    assert found['faster-rcnn_r101_fpn-p6-'] == {'dysample-plus', 'sapa-deform', 'freqfusion-g8'}
+    for model, last in (('mask-rcnn', 'freqfusion'), ('panoptic-fpn', 'freqfusion-panoptic')):
+        assert found[f'{model}_r50_fpn-'] == tables | lctc | {last}
         assert found[f'{model}_r101_fpn-'] == dysample
     for size in 'bl':
         assert found[f'maskformer_swin-{size}-in22k-384x384-pre_'] == {
