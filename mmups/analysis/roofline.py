@@ -19,6 +19,7 @@ from .roofline_steps import (
     Maps,
     Step,
     bilinear,
+    clamped_attention,
     convolution,
     deform_attend,
     deform_query_key,
@@ -237,11 +238,34 @@ def _pixel_shuffle(module: nn.Module, maps: Maps) -> list[Step]:
             elementwise('shuffle', 2 * maps.channels * maps.fine, element=maps.element)]
 
 
+def _naf(module: nn.Module, maps: Maps) -> list[Step]:
+    """With an image of as many pixels as the output has, and as many channels."""
+    fine, encoder = maps.fine, module.image_encoder
+    found, embedding = [], 0
+    for branch in (encoder.encoder, encoder.sem_encoder):
+        made = replace(maps, channels=branch[0].out_channels)
+        embedding += made.channels
+        for layer in branch.modules():
+            if isinstance(layer, nn.Conv2d):
+                found += [_conv(maps, layer, fine)]
+                if layer.kernel_size != (1, 1):
+                    numbers = layer.in_channels * fine
+                    found += [elementwise('borders', 2 * numbers, element=maps.element)]
+            elif isinstance(layer, nn.GroupNorm):
+                found += [_norm(made, fine),
+                          elementwise('SiLU', 2 * made.channels * fine, element=maps.element)]
+    return [*found, elementwise('two maps as one', 2 * embedding * fine, element=maps.element),
+            elementwise('rotation', 2 * embedding * fine, 2 * embedding * fine),
+            elementwise('keys', embedding * (fine + maps.coarse), embedding * fine),
+            clamped_attention(maps, 9, 4, embedding)]
+
+
 #: Type of an upsampler -> its steps.
 FORMULAS: dict[str, Callable[[nn.Module, Maps], list[Step]]] = dict(
     Interpolate=_interpolate, Deconv=_deconv, PixelShuffle=_pixel_shuffle, DySample=_dysample,
     CARAFE=_carafe, IndexNet=_indexnet, A2U=_a2u, FADE=_fade, FADELite=_fade, SAPA=_sapa,
-    SAPADeform=_sapa_deform, FreqFusion=_freqfusion, LCTC=_lctc, FFTUpsample=_fft)
+    SAPADeform=_sapa_deform, FreqFusion=_freqfusion, LCTC=_lctc, FFTUpsample=_fft,
+    NAF=_naf)
 
 
 @dataclass(frozen=True)

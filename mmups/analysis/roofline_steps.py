@@ -133,6 +133,13 @@ def query_key(maps: Maps, kernel_size: int, embedding: int) -> Step:
                 maps.element * embedding * (maps.coarse + maps.fine) + FLOAT32 * taps * maps.fine)
 
 
+def clamped_attention(maps: Maps, kernel_size: int, groups: int, embedding: int) -> Step:
+    """K*K inner products per fine pixel, and as many taps for each number of the output."""
+    taps = kernel_size**2
+    return Step('attention', taps * (embedding + maps.channels) * maps.fine,
+                maps.through + FLOAT32 * embedding * (maps.coarse + maps.fine))
+
+
 def deform_query_key(maps: Maps, points: int, groups: int, embeddings: int) -> Step:
     """P sampled keys (4) and their products (1) with the query; ``embeddings`` in all groups."""
     return Step('queries and moving keys', 5 * points * embeddings * maps.fine,

@@ -2,15 +2,21 @@
 from .backend import current_backend, use_backend
 from .fit import fit_size, is_recording
 from .frequency import zero_pad_matrix, zero_pad_spectrum
-from .local_attention import deform_attend, deform_query_key, neighbour_similarity, query_key
+from .local_attention import (
+    clamped_attention,
+    deform_attend,
+    deform_query_key,
+    neighbour_similarity,
+    query_key,
+)
 from .reassemble import reassemble, windows_of
 from .sampling import bilinear_positions, sample_dynamic
 from .shuffle import pixel_shuffle, pixel_unshuffle
 from .softmax import softmax, window_softmax
 from .transposed import depthwise_transposed
 
-__all__ = ['bilinear_positions', 'current_backend', 'deform_attend', 'deform_query_key',
-           'depthwise_transposed', 'fit_size', 'is_recording', 'neighbour_similarity',
-           'pixel_shuffle', 'pixel_unshuffle', 'query_key', 'reassemble', 'sample_dynamic',
-           'softmax', 'use_backend', 'window_softmax', 'windows_of', 'zero_pad_matrix',
-           'zero_pad_spectrum']
+__all__ = ['bilinear_positions', 'clamped_attention', 'current_backend', 'deform_attend',
+           'deform_query_key', 'depthwise_transposed', 'fit_size', 'is_recording',
+           'neighbour_similarity', 'pixel_shuffle', 'pixel_unshuffle', 'query_key', 'reassemble',
+           'sample_dynamic', 'softmax', 'use_backend', 'window_softmax', 'windows_of',
+           'zero_pad_matrix', 'zero_pad_spectrum']

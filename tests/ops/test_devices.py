@@ -12,6 +12,8 @@ def maps(channels, scale=1):
 
 
 CALLS = {
+    'clamped_attention': lambda: ops.clamped_attention(
+        maps(C, 2), maps(C), maps(C), 3, 2),
     'deform_attend': lambda: ops.deform_attend(
         torch.empty(N, 2, 3, 2 * H, 2 * W, device='meta'), maps(C), maps(12, 2)),
     'deform_query_key': lambda: ops.deform_query_key(maps(C, 2), maps(C), maps(12, 2), 2),

@@ -3,7 +3,13 @@ import ops_oracles
 import pytest
 import torch
 
-from mmups.ops import deform_attend, deform_query_key, neighbour_similarity, query_key
+from mmups.ops import (
+    clamped_attention,
+    deform_attend,
+    deform_query_key,
+    neighbour_similarity,
+    query_key,
+)
 
 
 @pytest.mark.parametrize('kernel_size, scale', [(3, 2), (5, 2), (3, 3), (1, 2)])
@@ -83,3 +89,30 @@ def test_neighbour_similarity_of_half_precision():
     assert out.dtype == torch.float32
     torch.testing.assert_close(out.double(), neighbour_similarity(scaled.double()), rtol=0,
                                atol=1e-5)
+
+
+@pytest.mark.parametrize('size', [(5, 4), (2, 7), (1, 3), (6, 6)], ids=str)
+@pytest.mark.parametrize('groups, s', [(1, 2), (2, 1), (2, 3)])
+def test_clamped_attention_equals_naive_loop(size, groups, s):
+    """On maps larger and smaller than the window."""
+    kernel_size, (h, w) = 5, size
+    double = dict(dtype=torch.float64, requires_grad=True)
+    query = torch.randn(2, 3 * groups, s * h, s * w, **double)
+    key, value = torch.randn(2, 3 * groups, h, w, **double), torch.randn(2, 4, h, w, **double)
+    k = next(k for k in (5, 3, 1) if k <= min(size))
+    rows = []
+    for i in range(s * h):
+        for j in range(s * w):
+            top = min(max(i // s - k // 2, 0), h - k)
+            left = min(max(j // s - k // 2, 0), w - k)
+            heads = []
+            for q, keys, values in zip(query.chunk(groups, 1), key.chunk(groups, 1),
+                                       value.chunk(groups, 1)):
+                keys, values = (x[..., top:top + k, left:left + k].flatten(2)
+                                for x in (keys, values))
+                weights = (torch.einsum('nd,ndk->nk', q[..., i, j], keys) / 3**0.5).softmax(1)
+                heads.append(torch.einsum('nk,nck->nc', weights, values))
+            rows.append(torch.cat(heads, dim=1))
+    expected = torch.stack(rows, dim=2).reshape(2, 4, s * h, s * w)
+    check(clamped_attention(query, key, value, kernel_size, groups, s), expected,
+          (query, key, value))

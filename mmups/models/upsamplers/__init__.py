@@ -11,9 +11,10 @@ from .freqfusion import FreqFusion
 from .indexnet import IndexNet
 from .interpolate import Interpolate
 from .lctc import LCTC
+from .naf import NAF
 from .pixel_shuffle import PixelShuffle
 from .sapa import SAPA, SAPADeform
 
 __all__ = ['BaseUpsampler', 'build_upsampler', 'registered_upsamplers', 'resolve_upsampler', 'A2U',
            'CARAFE', 'Deconv', 'DySample', 'FADE', 'FADELite', 'FFTUpsample', 'FreqFusion',
-           'IndexNet', 'Interpolate', 'LCTC', 'PixelShuffle', 'SAPA', 'SAPADeform']
+           'IndexNet', 'Interpolate', 'LCTC', 'NAF', 'PixelShuffle', 'SAPA', 'SAPADeform']

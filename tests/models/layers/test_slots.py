@@ -23,7 +23,7 @@ from mmups.models.upsamplers import BaseUpsampler, Interpolate, registered_upsam
 
 UPSAMPLERS = sorted(registered_upsamplers().items())
 PAIRS = [(slot, name) for slot, case in SLOTS.items() for name, cls in UPSAMPLERS
-         if (case.guided or not cls.guided) and name not in case.unfit]
+         if (case.guided or not cls.guided) and name not in case.unfit and not cls.image_guided]
 #: Every upsampler in the slots of the papers' models; in the others one of each kind: moving
 #: points, guided windows, guided with batch norms, a large kernel.
 TYPICAL = {'DySample', 'FADE', 'IndexNet', 'LCTC'}

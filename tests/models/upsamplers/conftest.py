@@ -17,9 +17,11 @@ CHANNELS = {'A2U': 32, 'SAPA': 32}  # GroupNorm of 32 groups
 #: Loops over taps: most ways to record them take up to a minute each and run with the slow tests.
 HEAVY = {'A2U', 'CARAFE', 'FADE', 'FADELite', 'SAPA', 'SAPADeform'}
 #: Several such loops each: of the ways to record them one runs with the default tests.
-HEAVIEST = {'FreqFusion'}
+HEAVIEST = {'FreqFusion', 'NAF'}
 #: Wide convolutions on top of one another: weights of 0.3 would magnify the rounding of float32.
-DEEP = {'FreqFusion'}
+DEEP = {'FreqFusion', 'NAF'}
+#: Arguments in all of its cases: what is frozen by default has no gradients to be tested.
+ALWAYS = {'NAF': dict(frozen=False)}
 VARIANTS = {
     'DySample': [dict(dyscope=True), dict(style='pl', groups=8),
                  dict(style='pl', groups=8, dyscope=True), dict(static=True)],
@@ -81,15 +83,19 @@ class Case:
         return '-'.join([self.name, *(f'{key}={value}' for key, value in self.args)])
 
 
-CASES = [Case(name, tuple(args.items()))
-         for name in registered_upsamplers() for args in [{}, *VARIANTS.get(name, [])]]
+def cases(variants):
+    return [Case(name, tuple({**ALWAYS.get(name, {}), **args}.items()))
+            for name in registered_upsamplers() for args in [{}, *variants.get(name, [])]]
+
+
+CASES, PLAIN_CASES = cases(VARIANTS), cases({})
 
 
 def pytest_generate_tests(metafunc):
     if 'case' in metafunc.fixturenames:
         metafunc.parametrize('case', CASES, ids=str)
     if 'plain_case' in metafunc.fixturenames:
-        metafunc.parametrize('plain_case', [case for case in CASES if not case.args], ids=str)
+        metafunc.parametrize('plain_case', PLAIN_CASES, ids=str)
 
 
 @pytest.hookimpl(tryfirst=True)
