@@ -55,6 +55,9 @@ PRESETS = {
     'sapa-base': dict(type='SAPA', variant='base', embedding_dim=32),
     'sapa-gated': dict(type='SAPA', variant='gated', embedding_dim=32),
     'sapa-deform': dict(type='SAPADeform', num_points=9, groups=4, embedding_dim=32),
+    'freqfusion': dict(type='FreqFusion', compressed_channels=64, groups=4),
+    'freqfusion-g8': dict(type='FreqFusion', compressed_channels=64, groups=8),
+    'freqfusion-panoptic': dict(type='FreqFusion', compressed_channels=64, groups=4, norm=False),
 }
 # Preset -> parameters and, as the papers count them, weights without biases, of one at C = 256.
 PARAMETERS = {
@@ -73,6 +76,8 @@ PARAMETERS = {
     'fade-lite-gate': (13332, 13281),
     'sapa-inner': (0, 0), 'sapa-base': (17472, 16384), 'sapa-gated': (25953, 24832),
     'sapa-deform': (139808, 139264),
+    'freqfusion': (104690, 104192), 'freqfusion-g8': (156610, 156032),
+    'freqfusion-panoptic': (104434, 104192),
 }
 # Weights that the DySample paper counts for 6 upsamplers in SegFormer, 4 in Faster R-CNN (with P6)
 # and 3 in Panoptic FPN; printed as 49.2K, 32.7K and so on, 98,304 as 0.1M.
@@ -116,9 +121,12 @@ STEMS = {
     'mask-rcnn_r50_fpn-p6-': Stem(('neck', ), FPN4, 44396336 + 47061984 - 41753056),
     'mask-rcnn_r101_fpn-': Stem(('neck', ), FPN3, 44396336 + R101),
     'panoptic-fpn_r50_fpn-': Stem(('neck', ), FPN3, 46027110),
+    'panoptic-fpn_r50_fpn-p6-': Stem(('neck', ), FPN4, 46027110 + 47061984 - 41753056),
     'panoptic-fpn_r101_fpn-': Stem(('neck', ), FPN3, 46027110 + R101),
     'retinanet_r50_fpn-': Stem(('neck', ), FPN3[:2], 37968692),
     'segformer_mit-b1_': Stem(('decode_head', ), [(256, 256)] * 6, 13716822, 'mmseg'),
+    'segnext_mscan-t_': Stem(
+        ('decode_head', ), [(256, 160), (256, 64), (160, 64)], None, 'mmseg'),
     'maskformer_swin-b-in22k-384x384-pre_': Stem(
         ('decode_head.pixel_decoder', ), FPN3, None, 'mmseg', MASKFORMER.format('b')),
     'maskformer_swin-l-in22k-384x384-pre_': Stem(
@@ -208,11 +216,12 @@ def test_the_papers_experiments_are_there():
         stem, preset, _ = parts(path)
         found.setdefault(stem, set()).add(preset)
     assert found.keys() == STEMS.keys()
-    assert found['segformer_mit-b1_'] == tables | gated | lctc | {'indexnet-m2o'}
-    assert found['faster-rcnn_r50_fpn-p6-'] == tables | {'sapa-deform'}
-    assert found['faster-rcnn_r101_fpn-p6-'] == {'dysample-plus', 'sapa-deform'}
-    for model in ('mask-rcnn', 'panoptic-fpn'):
-        assert found[f'{model}_r50_fpn-'] == tables | lctc
+    assert found['segformer_mit-b1_'] == (
+        tables | gated | lctc | {'indexnet-m2o', 'freqfusion'})
+    assert found['faster-rcnn_r50_fpn-p6-'] == tables | {'sapa-deform', 'freqfusion'}
+    assert found['faster-rcnn_r101_fpn-p6-'] == {'dysample-plus', 'sapa-deform', 'freqfusion-g8'}
+    for model, last in (('mask-rcnn', 'freqfusion'), ('panoptic-fpn', 'freqfusion-panoptic')):
+        assert found[f'{model}_r50_fpn-'] == tables | lctc | {last}
         assert found[f'{model}_r101_fpn-'] == dysample
     for size in 'bl':
         assert found[f'maskformer_swin-{size}-in22k-384x384-pre_'] == {

@@ -12,7 +12,7 @@ METAFILES = {path: yaml.safe_load((ROOT / path).read_text()) for path in INDEX['
 MODELS = {model['Name']: model for metafile in METAFILES.values() for model in metafile['Models']}
 README = (ROOT / 'README.md').read_text()
 METRIC = re.compile(r'(?P<metric>mIoU|bIoU|box AP|mask AP|PQ)'
-                    r' \((?P<source>DySample paper, Table \d|(FADE|SAPA) repository, '
+                    r' \((?P<source>DySample paper, Table \d|(FADE|SAPA|FreqFusion) repository, '
                     r'(README|training log))\)')
 
 # Config, source and metrics -> rows of the table: upsampler, then its numbers.
@@ -96,6 +96,15 @@ TABLES = {
         carafe 41.49 28.29
         fade 41.83 27.92
         sapa-deform 42.60 28.97""",
+    ('faster-rcnn_r50_fpn-p6-{}_', 'FreqFusion repository, README', ('box AP', )): """
+        freqfusion 39.4""",
+    ('faster-rcnn_r101_fpn-p6-{}_', 'FreqFusion repository, README', ('box AP', )): """
+        freqfusion-g8 41.0""",
+    ('mask-rcnn_r50_fpn-p6-{}_', 'FreqFusion repository, README', ('box AP', 'mask AP')): """
+        freqfusion 40.0 36.0""",
+    ('panoptic-fpn_r50_fpn-p6-{}_', 'FreqFusion repository, README', ('PQ', )): """
+        freqfusion-panoptic 42.7""",
+    ('segnext_mscan-t_{}_', 'FreqFusion repository, README', ('mIoU', )): 'freqfusion 43.5',
 }
 
 
@@ -165,6 +174,7 @@ def test_baselines():
         'nearest, R101: PQ 42.2 (DySample paper, Table 8)',
         'bilinear, MiT-B1: mIoU 41.68, bIoU 27.80 (DySample paper, Table 4)',
         'bilinear, MiT-B1: mIoU 42.11, bIoU 28.16 (SAPA repository, README)',
+        'bilinear, MSCAN-T: mIoU 41.1 (FreqFusion repository, README)',
         'bilinear, R50: mIoU 41.09, bIoU 28.04 (SAPA repository, README)']
 
 

@@ -35,7 +35,7 @@ def test_table_lists_what_is_registered():
 @pytest.mark.parametrize('name', sorted(registered_upsamplers()))
 def test_table_row(name):
     """Presets of a row exist and are of its type, together they are all of its presets, and its
-    parameter count is that of 256 channels."""
+    parameter count is that of 256 channels, or of an image beside them."""
     _, presets, guide, parameters, *_ = table_rows()[name]
     cls = registered_upsamplers()[name]
     assert guide == ('yes' if cls.guided else 'no')
@@ -43,7 +43,7 @@ def test_table_row(name):
                  for path in (ROOT / 'configs/_base_/upsamplers').glob('*.py')}
     expected = {stem for stem, cfg in fragments.items() if cfg.get('type', 'Interpolate') == name}
     assert set(re.findall(r'`([\w-]+)`', presets)) == expected
-    module = build_upsampler(dict(type=name), 256, guide_channels=256)
+    module = build_upsampler(dict(type=name), 256, guide_channels=3 if cls.image_guided else 256)
     assert int(parameters.replace(',', '')) == sum(p.numel() for p in module.parameters())
 
 

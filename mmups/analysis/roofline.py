@@ -21,6 +21,7 @@ from .roofline_steps import (
     Step,
     attend_neighbours,
     bilinear,
+    clamped_attention,
     convolution,
     deform_attend,
     deform_query_key,
@@ -31,6 +32,7 @@ from .roofline_steps import (
     query_key,
     reassemble,
     sample_dynamic,
+    sharpen,
 )
 
 NORM_MACS = 5  # per number, as mmengine counts group norms
@@ -213,6 +215,36 @@ def _resfu(module: nn.Module, maps: Maps) -> list[Step]:
             elementwise('softmax', 4 * 9 * maps.fine), attend_neighbours(maps, 9)]
 
 
+def _freqfusion(module: nn.Module, maps: Maps) -> list[Step]:
+    points, fine, coarse = module.dysampler, maps.fine, maps.coarse
+    width = module.hr_channel_compressor.out_channels
+    compressed = replace(maps, channels=width)
+    found = [_conv(maps, module.hr_channel_compressor, fine),
+             _conv(maps, module.lr_channel_compressor, coarse)]
+    for layer, kernel_size in ((module.content_encoder, 5), (module.content_encoder2, 3)):
+        taps = kernel_size**2
+        logits = replace(maps, channels=taps)
+        found += [_conv(maps, layer, fine), _conv(maps, layer, coarse), reassemble(logits, 5),
+                  elementwise('sum of logits', 3 * taps * fine),
+                  elementwise('softmax', 2 * 2 * taps * fine)]
+    found += [elementwise('order of kernels', 2 * 2 * 25 * fine), reassemble(maps, 5),
+              sharpen(compressed, 3), sharpen(maps, 3)]
+    for pixels, norm, layers in (
+            (coarse, points.norm_lr, (points.offset, points.direct_scale)),
+            (fine, points.norm_hr, (points.hr_offset, points.hr_direct_scale))):
+        if isinstance(norm, nn.GroupNorm):
+            found += [_norm(compressed, pixels)]
+        found += [elementwise('similarities', (3 * width + 8) * pixels, 8 * width * pixels)]
+        if points.similarity == 'concat':
+            found += [elementwise('two maps as one', 2 * (width + 8) * pixels,
+                                  element=maps.element)]
+        found += [_conv(maps, layer, pixels) for layer in layers]
+    moves = 2 * points.groups * fine
+    return [*found, elementwise('range of offsets', 7 * moves, 2 * moves),
+            sample_dynamic(maps, points.groups, scale_factor=1),
+            elementwise('sum', 3 * maps.channels * fine, element=maps.element)]
+
+
 def _a2u(module: nn.Module, maps: Maps) -> list[Step]:
     guide, numbers = maps.channels * maps.fine, maps.channels * maps.coarse
     narrowed = maps.batch * maps.channels * 6 * 2 * maps.width  # 6 rows of the guide's columns
@@ -266,12 +298,34 @@ def _pixel_shuffle(module: nn.Module, maps: Maps) -> list[Step]:
             elementwise('shuffle', 2 * maps.channels * maps.fine, element=maps.element)]
 
 
+def _naf(module: nn.Module, maps: Maps) -> list[Step]:
+    """With an image of as many pixels as the output has, and as many channels."""
+    fine, encoder = maps.fine, module.image_encoder
+    found, embedding = [], 0
+    for branch in (encoder.encoder, encoder.sem_encoder):
+        made = replace(maps, channels=branch[0].out_channels)
+        embedding += made.channels
+        for layer in branch.modules():
+            if isinstance(layer, nn.Conv2d):
+                found += [_conv(maps, layer, fine)]
+                if layer.kernel_size != (1, 1):
+                    numbers = layer.in_channels * fine
+                    found += [elementwise('borders', 2 * numbers, element=maps.element)]
+            elif isinstance(layer, nn.GroupNorm):
+                found += [_norm(made, fine),
+                          elementwise('SiLU', 2 * made.channels * fine, element=maps.element)]
+    return [*found, elementwise('two maps as one', 2 * embedding * fine, element=maps.element),
+            elementwise('rotation', 2 * embedding * fine, 2 * embedding * fine),
+            elementwise('keys', embedding * (fine + maps.coarse), embedding * fine),
+            clamped_attention(maps, 9, 4, embedding)]
+
+
 #: Type of an upsampler -> its steps.
 FORMULAS: dict[str, Callable[[nn.Module, Maps], list[Step]]] = dict(
     Interpolate=_interpolate, Deconv=_deconv, PixelShuffle=_pixel_shuffle, DySample=_dysample,
     CARAFE=_carafe, DLU=_dlu, IndexNet=_indexnet, A2U=_a2u, FADE=_fade, FADELite=_fade, SAPA=_sapa,
-    SAPADeform=_sapa_deform, LDAAQU=_lda_aqu, ReSFU=_resfu, LCTC=_lctc,
-    FFTUpsample=_fft)
+    SAPADeform=_sapa_deform, LDAAQU=_lda_aqu, ReSFU=_resfu, FreqFusion=_freqfusion, LCTC=_lctc,
+    FFTUpsample=_fft, NAF=_naf)
 
 
 @dataclass(frozen=True)

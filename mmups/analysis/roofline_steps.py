@@ -64,6 +64,12 @@ class Maps:
         return self.element * self.channels * (self.coarse + self.fine)
 
 
+    @property
+    def through_fine(self) -> int:
+        """Bytes of reading a map of the output's size and writing the output."""
+        return 2 * self.element * self.channels * self.fine
+
+
 @dataclass(frozen=True)
 class Step:
     """One pass over memory.
@@ -98,10 +104,12 @@ def nearest(maps: Maps) -> Step:
     return Step('nearest neighbours', maps.channels * maps.fine, maps.through)
 
 
-def sample_dynamic(maps: Maps, groups: int) -> Step:
-    """Four neighbours of each sampled number; two coordinates per point and group."""
+def sample_dynamic(maps: Maps, groups: int, scale_factor: int = 2) -> Step:
+    """Four neighbours of each sampled number; two coordinates per point and group. With
+    ``scale_factor=1`` the map that is sampled is as fine as the output."""
+    through = maps.through if scale_factor == 2 else maps.through_fine
     return Step('sampling', 4 * maps.channels * maps.fine,
-                maps.through + FLOAT32 * 2 * groups * maps.fine)
+                through + FLOAT32 * 2 * groups * maps.fine)
 
 
 def reassemble(maps: Maps, kernel_size: int, groups: int = 1) -> Step:
@@ -111,11 +119,25 @@ def reassemble(maps: Maps, kernel_size: int, groups: int = 1) -> Step:
                 maps.through + FLOAT32 * groups * taps * maps.fine)
 
 
+def sharpen(maps: Maps, kernel_size: int) -> Step:
+    """A fine map less its reassembly at its own size, K*K taps per number, from twice itself."""
+    taps, numbers = kernel_size**2, maps.channels * maps.fine
+    return Step('reassembly', (taps + 1) * numbers,
+                5 * maps.element * numbers + FLOAT32 * taps * maps.fine)
+
+
 def query_key(maps: Maps, kernel_size: int, embedding: int) -> Step:
     """K*K inner products of ``embedding`` numbers per fine pixel."""
     taps = kernel_size**2
     return Step('queries and keys', taps * embedding * maps.fine,
                 maps.element * embedding * (maps.coarse + maps.fine) + FLOAT32 * taps * maps.fine)
+
+
+def clamped_attention(maps: Maps, kernel_size: int, groups: int, embedding: int) -> Step:
+    """K*K inner products per fine pixel, and as many taps for each number of the output."""
+    taps = kernel_size**2
+    return Step('attention', taps * (embedding + maps.channels) * maps.fine,
+                maps.through + FLOAT32 * embedding * (maps.coarse + maps.fine))
 
 
 def deform_query_key(maps: Maps, points: int, groups: int, embeddings: int) -> Step:

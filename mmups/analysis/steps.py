@@ -42,6 +42,8 @@ def recording(model: nn.Module, receive: Callable[[str, Call], None]) -> Iterato
         def hook(module, args, kwargs, out):
             names = ('x', 'guide', 'size')
             given = {**dict(zip(names, args)), **kwargs}
+            if given.get('fuse'):  # the guide comes back beside the map
+                out, _ = out
             receive(name, Call(given['x'], given.get('guide'), out))
         return hook
 

@@ -1,6 +1,6 @@
 """Upsamplers, and slots for them in the hosts, which load when a slot is asked for."""
 from . import det, seg
-from .layers import Intercept  # noqa: F401
+from .layers import Intercept, WithImage  # noqa: F401
 from .upsamplers import *  # noqa: F401,F403
 
 #: Host -> names of the slots in its classes.

@@ -1,4 +1,7 @@
 """Bringing a map to a size that differs by less than one cell of the coarser map."""
+import warnings
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -15,6 +18,17 @@ def is_recording() -> bool:
     # Not is_exporting(): up to PyTorch 2.12 the compiler takes it for true wherever it compiles.
     # Before 2.7 there is neither; there the graph of an export keeps its sizes.
     return torch.jit.is_tracing() or getattr(torch.compiler, '_is_exporting_flag', False)
+
+
+def of_example(number: Any) -> int:
+    """One of a size; in a graph that is recorded, that of the example, which does not bind it."""
+    if isinstance(number, int):
+        return number
+    if isinstance(number, torch.SymInt):
+        return number.node.hint
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', torch.jit.TracerWarning)
+        return int(number)
 
 
 def fit_size(x: Tensor, size: tuple[int, int]) -> Tensor:

@@ -5,9 +5,12 @@ sizes. Coordinates are in coarse pixels from the centre of the coarse pixel, x b
 outside the map counts as zero: a zero logit that takes part in a softmax.
 """
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from .backend import implementation
+from .shuffle import pixel_shuffle, pixel_unshuffle
+from .softmax import softmax
 
 
 def query_key(query: Tensor, key: Tensor, kernel_size: int, scale_factor: int = 2) -> Tensor:
@@ -116,3 +119,93 @@ def _ratio_times(x: Tensor, length: int, scale_factor: int) -> Tensor:
     if scale_factor == 1:
         return x
     return x * ((length // scale_factor - 1) / (length - 1))
+
+
+def neighbour_similarity(x: Tensor, dilation: int = 1) -> Tensor:
+    """Cosine of the angle between each pixel's channels and those of its eight neighbours.
+
+    Of FreqFusion (Chen et al., TPAMI 2024, arXiv:2408.12879), which looks two pixels away. A
+    pixel of zeros has the similarity 0, as has a neighbour outside of the map.
+
+    Args:
+        x: (N, C, h, w).
+        dilation: Distance d of the neighbours in rows and columns.
+
+    Returns:
+        Tensor of shape (N, 8, h, w) in [-1, 1], float32 at least; the neighbours in row-major
+        order.
+
+    >>> neighbour_similarity(torch.ones(1, 64, 2, 2))[0, :, 0, 0].tolist()
+    [0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 1.0, 1.0]
+    """
+    h, w = x.shape[-2:]
+    unit = F.normalize(x.to(torch.promote_types(x.dtype, torch.float32)), dim=1, eps=1e-8)
+    padded = F.pad(unit, (dilation, ) * 4)
+    shifts = [(row, column) for row in range(3) for column in range(3) if (row, column) != (1, 1)]
+    return torch.stack([
+        (unit * padded[..., row * dilation:row * dilation + h,
+                       column * dilation:column * dilation + w]).sum(1)
+        for row, column in shifts], dim=1)
+
+
+def clamped_attention(query: Tensor, key: Tensor, value: Tensor, kernel_size: int, groups: int,
+                      scale_factor: int = 2) -> Tensor:
+    """Attention of each fine pixel to a window of the coarse map that stays inside of it.
+
+    The window is centred on the pixel's coarse pixel, and shifted inward where it would reach
+    beyond the border (neighbourhood attention, Hassani et al., arXiv:2204.07143). Where the map
+    is smaller than K, it is as large as the largest odd number that fits.
+
+    Args:
+        query: (N, G*D, s*h, s*w).
+        key: (N, G*D, h, w).
+        value: (N, C, h, w); contiguous blocks of C/G channels share their weights.
+        kernel_size: K, odd.
+        groups: G, the heads, each with a softmax of its own over products of queries and keys,
+            divided by the root of D.
+        scale_factor: s.
+
+    Returns:
+        Tensor of shape (N, C, s*h, s*w) and of value's dtype; float32 at least inside.
+
+    >>> query, key, value = torch.rand(1, 8, 6, 8), torch.rand(1, 8, 3, 4), torch.rand(1, 2, 3, 4)
+    >>> clamped_attention(query, key, value, kernel_size=3, groups=2).shape
+    torch.Size([1, 2, 6, 8])
+    """
+    n, c, h, w = value.shape
+    g, s, d = groups, scale_factor, key.shape[1] // groups
+    dtype = torch.promote_types(value.dtype, torch.float32)
+    queries = pixel_unshuffle(query.to(dtype) / d**0.5, s).reshape(n, g, d, s * s, h, w)
+    keys = key.to(dtype).reshape(n, g, d, 1, h, w)
+    values = value.to(dtype).reshape(n, g, c // g, 1, h, w)
+    (rows, row_taps), (columns, column_taps) = _clamped_windows(h, w, kernel_size, value.device)
+    logits = torch.stack([(queries * view).sum(2) for view in _views(keys, rows, columns)], dim=2)
+    inside = (row_taps.unsqueeze(1) & column_taps).reshape(1, 1, -1, 1, 1, 1)
+    weights = softmax(torch.where(inside, logits, -torch.inf), dim=2)
+    out = values.new_zeros((n, g, c // g, s * s, h, w))
+    for tap, view in enumerate(_views(values, rows, columns)):
+        out = torch.addcmul(out, view, weights[:, :, tap].unsqueeze(2))
+    return pixel_shuffle(out.reshape(n, c * s * s, h, w), s).to(value.dtype)
+
+
+def _clamped_windows(h: int, w: int, kernel_size: int, device: torch.device
+                     ) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """For each axis: (K, n) pixels of the taps of each coarse pixel, and (K, ) which taps there
+    are. In tensors, so that a recorded graph takes maps that are smaller than its example's."""
+    taps = torch.arange(kernel_size, device=device)
+    places = [torch.arange(n, device=device) for n in (h, w)]
+    radius = torch.stack([place[-1] for place in places]).min() // 2
+    last = 2 * radius.clamp(max=kernel_size // 2)  # tap
+    windows = []
+    for place in places:
+        start = torch.minimum((place - last // 2).clamp(min=0), place[-1] - last)
+        windows.append((start + torch.minimum(taps, last).unsqueeze(1), taps <= last))
+    return tuple(windows)
+
+
+def _views(x: Tensor, rows: Tensor, columns: Tensor):
+    """The map (..., h, w) as each tap sees it, in row-major order of taps."""
+    for row in rows:
+        tall = x.index_select(-2, row)
+        for column in columns:
+            yield tall.index_select(-1, column)

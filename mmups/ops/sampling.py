@@ -6,6 +6,7 @@ Convention: pixel (row, column) of a map covers the unit square around (row + 0.
 offsets are in coarse pixels, coordinate 0 is x (columns), coordinate 1 is y (rows); points beyond
 the border take the border's value (``align_corners=False``, ``padding_mode='border'``).
 """
+import torch
 from torch import Tensor
 
 from .backend import implementation
@@ -33,3 +34,24 @@ def sample_dynamic(x: Tensor, offset: Tensor, scale_factor: int = 2, groups: int
     torch.Size([1, 8, 10, 12])
     """
     return implementation('sample_dynamic', x)(x, offset, scale_factor, groups)
+
+
+def bilinear_positions(scale_factor: int = 2, groups: int = 1) -> Tensor:
+    """The offsets with which :func:`sample_dynamic` is bilinear interpolation.
+
+    Args:
+        scale_factor: s.
+        groups: G.
+
+    Returns:
+        Tensor of shape (1, 2*G*s*s, 1, 1) in coarse pixels, on the CPU whatever device is the
+        default.
+
+    >>> bilinear_positions(2).flatten().tolist()
+    [-0.25, 0.25, -0.25, 0.25, -0.25, -0.25, 0.25, 0.25]
+    """
+    s = scale_factor
+    step = (torch.arange(s, device='cpu') - (s - 1) / 2) / s
+    rows, columns = torch.meshgrid(step, step, indexing='ij')
+    xy = torch.stack((columns, rows)).unsqueeze(1)  # (2, 1, s, s): x first
+    return xy.repeat(1, groups, 1, 1).reshape(1, -1, 1, 1)

@@ -9,7 +9,7 @@ from torch import nn
 
 from mmups.analysis import recording, upsampling_steps
 from mmups.analysis.criticality import agreement, cosine, in_place, resets_of
-from mmups.models import FADE, LCTC, DySample, IndexNet, Interpolate
+from mmups.models import FADE, LCTC, DySample, FreqFusion, IndexNet, Interpolate
 
 
 class Neck(nn.Module):
@@ -47,6 +47,17 @@ def test_recording_sees_inputs_and_outputs_and_stops():
     assert [name for name, _ in calls] == ['neck.upsample_modules.0', 'neck.upsample_modules.1']
     assert calls[0][1].x is x and calls[0][1].guide is None
     assert calls[1][1].x is calls[0][1].out and calls[1][1].out is out
+
+
+def test_recording_of_a_step_that_returns_its_guide():
+    """The map is recorded, without what comes beside it."""
+    model, calls = trained(FreqFusion(8, guide_channels=8)), []
+    x, guide = torch.randn(1, 8, 3, 4), torch.randn(1, 8, 6, 8)
+    with recording(model, lambda name, call: calls.append(call)):
+        out, enhanced = model['neck'].upsample_modules[0].fuse(x, guide)
+    (call, ) = calls
+    assert call.x is x and call.guide is guide and call.out is out
+    assert not torch.equal(enhanced, guide)
 
 
 def test_kinds_of_resets():

@@ -43,7 +43,8 @@ def test_every_method_has_formulas():
 @pytest.mark.parametrize('cfg', [
     dict(type='LCTC', groups=1), dict(type='SAPADeform', high_offset=False),
     dict(type='LDAAQU', groups=1, encoder_kernel=5), dict(type='DLU', up_kernel=3),
-    dict(type='IndexNet', mode='o2o'), dict(type='CARAFE', up_group=2)])
+    dict(type='IndexNet', mode='o2o'), dict(type='CARAFE', up_group=2),
+    dict(type='FreqFusion', similarity='only'), dict(type='NAF')])
 def test_multiply_adds_of_other_arguments(cfg):
     module = build_upsampler(cfg, 32, 32)
     inputs = (torch.zeros(1, 32, 6, 10), torch.zeros(1, 32, 12, 20))[:1 + module.guided]
@@ -65,6 +66,9 @@ def maps_of(*shape):
      (maps_of(C, H, W), maps_of(G * K * K * 4, H, W)), dict(kernel_size=K, groups=G), K * K),
     (roofline_steps.query_key, ops.query_key,
      (maps_of(D, 2 * H, 2 * W), maps_of(D, H, W)), dict(kernel_size=K), D),
+    (roofline_steps.clamped_attention, ops.clamped_attention,
+     (maps_of(D, 2 * H, 2 * W), maps_of(D, H, W), maps_of(C, H, W)),
+     dict(kernel_size=K, groups=G), K * K * (D + C) / C),
     (roofline_steps.deform_query_key, ops.deform_query_key,
      (maps_of(D, 2 * H, 2 * W), maps_of(D, H, W), maps_of(2 * G * P, 2 * H, 2 * W)),
      dict(groups=G), 5 * D // G),
@@ -79,6 +83,7 @@ def test_bytes_and_multiply_adds_of_operators(step, operator, tensors, rest, per
     """Every tensor that goes in and comes out, once (biases apart); products by hand."""
     known = dict(kernel_size=K, groups=G, embedding=D, embeddings=D, points=P,
                  taps=K * K)
+    known = dict(kernel_size=K, groups=G, embedding=D, embeddings=D, points=P, scale_factor=2)
     names = step.__code__.co_varnames[1:step.__code__.co_argcount]
     found = step(Maps(N, C, H, W), **{name: known[name] for name in names})
     out = operator(*tensors, **rest)

@@ -3,7 +3,14 @@ import ops_oracles
 import pytest
 import torch
 
-from mmups.ops import aligned_points, deform_attend, deform_query_key, query_key
+from mmups.ops import (
+    aligned_points,
+    clamped_attention,
+    deform_attend,
+    deform_query_key,
+    neighbour_similarity,
+    query_key,
+)
 
 
 @pytest.mark.parametrize('kernel_size, scale', [(3, 2), (5, 2), (3, 3), (1, 2)])
@@ -68,3 +75,65 @@ def test_aligned_points_equal_a_loop(kernel_size, scale, h, w):
                     x = (j + tap % k - k // 2 + x) * column_ratio - j // scale
                     torch.testing.assert_close(got[:, channel:channel + 2, i, j],
                                                torch.stack((x, y), dim=1), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize('dilation', [1, 2])
+def test_neighbour_similarity_equals_naive_loop(dilation):
+    """By PyTorch's cosine of two vectors; zeros for a pixel of zeros and outside of the map."""
+    x = torch.randn(2, 3, 4, 5, dtype=torch.float64)
+    x[0, :, 1, 2] = 0
+    x.requires_grad_()
+    shifts = [(a * dilation, b * dilation) for a in (-1, 0, 1) for b in (-1, 0, 1) if a or b]
+    rows = []
+    for i in range(4):
+        for j in range(5):
+            for a, b in shifts:
+                inside = 0 <= i + a < 4 and 0 <= j + b < 5
+                there = x[:, :, i + a, j + b] if inside else torch.zeros_like(x[:, :, 0, 0])
+                rows.append(torch.cosine_similarity(x[:, :, i, j], there, dim=1, eps=1e-8))
+    expected = torch.stack(rows, dim=1).reshape(2, 4, 5, 8).permute(0, 3, 1, 2)
+    out = neighbour_similarity(x, dilation)
+    torch.testing.assert_close(out, expected, rtol=0, atol=1e-12)
+    upstream = torch.randn_like(out)
+    grad, = torch.autograd.grad(out, x, upstream)
+    assert grad.isfinite().all()
+    want, = torch.autograd.grad(expected, x, upstream)
+    zero = (x == 0).all(1, keepdim=True)  # where the two have no derivative, and differ
+    torch.testing.assert_close(grad.masked_fill(zero, 0), want.masked_fill(zero, 0))
+
+
+def test_neighbour_similarity_of_half_precision():
+    """Tiny and large vectors, of which the squares are out of half precision's range."""
+    x = torch.randn(1, 16, 4, 4).double()
+    scaled = (x * 10.0**torch.arange(-4, 4).repeat(2).reshape(4, 4)).half()
+    out = neighbour_similarity(scaled)
+    assert out.dtype == torch.float32
+    torch.testing.assert_close(out.double(), neighbour_similarity(scaled.double()), rtol=0,
+                               atol=1e-5)
+
+
+@pytest.mark.parametrize('size', [(5, 4), (2, 7), (1, 3), (6, 6)], ids=str)
+@pytest.mark.parametrize('groups, s', [(1, 2), (2, 1), (2, 3)])
+def test_clamped_attention_equals_naive_loop(size, groups, s):
+    """On maps larger and smaller than the window."""
+    kernel_size, (h, w) = 5, size
+    double = dict(dtype=torch.float64, requires_grad=True)
+    query = torch.randn(2, 3 * groups, s * h, s * w, **double)
+    key, value = torch.randn(2, 3 * groups, h, w, **double), torch.randn(2, 4, h, w, **double)
+    k = next(k for k in (5, 3, 1) if k <= min(size))
+    rows = []
+    for i in range(s * h):
+        for j in range(s * w):
+            top = min(max(i // s - k // 2, 0), h - k)
+            left = min(max(j // s - k // 2, 0), w - k)
+            heads = []
+            for q, keys, values in zip(query.chunk(groups, 1), key.chunk(groups, 1),
+                                       value.chunk(groups, 1)):
+                keys, values = (x[..., top:top + k, left:left + k].flatten(2)
+                                for x in (keys, values))
+                weights = (torch.einsum('nd,ndk->nk', q[..., i, j], keys) / 3**0.5).softmax(1)
+                heads.append(torch.einsum('nk,nck->nc', weights, values))
+            rows.append(torch.cat(heads, dim=1))
+    expected = torch.stack(rows, dim=2).reshape(2, 4, s * h, s * w)
+    check(clamped_attention(query, key, value, kernel_size, groups, s), expected,
+          (query, key, value))

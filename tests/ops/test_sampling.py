@@ -3,7 +3,7 @@ import ops_oracles
 import pytest
 import torch
 
-from mmups.ops import sample_dynamic
+from mmups.ops import bilinear_positions, sample_dynamic
 
 
 @pytest.mark.parametrize('s', [1, 2, 3])
@@ -33,3 +33,12 @@ def test_half_precision_costs_one_rounding(dtype):
     slope = (x.double().amax() - x.double().amin()).item()
     tolerance = exact.abs() * torch.finfo(dtype).eps / 2 + 4 * 1024 * 2**-24 * slope
     assert ((out.double() - exact).abs() <= tolerance).all()
+
+
+@pytest.mark.parametrize('s', [1, 2, 3])
+@pytest.mark.parametrize('groups', [1, 4])
+def test_bilinear_positions(s, groups):
+    x = torch.randn(2, 4, 3, 5, dtype=torch.float64)
+    offset = bilinear_positions(s, groups).double().expand(2, -1, 3, 5)
+    expected = torch.nn.functional.interpolate(x, scale_factor=s, mode='bilinear')
+    torch.testing.assert_close(sample_dynamic(x, offset, s, groups), expected, rtol=0, atol=1e-6)

@@ -30,3 +30,16 @@ class IncludesGuide(Guided):
     def upsample(self, x, guide):
         out = super().upsample(x, guide)
         return guide + out if guide.shape == out.shape else out
+
+
+class Enhancing(Guided):
+    """What comes back beside the map is the guide times ``factor``."""
+
+    enhances_guide = True
+
+    def __init__(self, in_channels, scale_factor=2, guide_channels=None, factor=1):
+        super().__init__(in_channels, scale_factor, guide_channels)
+        self.factor = factor
+
+    def upsample_and_enhance(self, x, guide):
+        return self.upsample(x, guide), self.factor * guide

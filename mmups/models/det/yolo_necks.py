@@ -41,7 +41,7 @@ class UpsamplingPAFPN(UpsamplingSlot):
                                                   self.top_down_blocks,
                                                   reversed(self.upsample_modules)):
             merged[0] = reduce(merged[0])
-            out = upsample(merged[0], finer, finer.shape[2:])
+            out, finer = upsample.fuse(merged[0], finer, finer.shape[2:])
             merged.insert(0, block(torch.cat([out, finer], dim=1)))
         outs = merged[:1]
         for x, downsample, block in zip(merged[1:], self.downsamples, self.bottom_up_blocks):
@@ -77,6 +77,6 @@ class YOLOV3Neck(UpsamplingSlot, hosts.YOLOV3Neck):
         for i, (finer, upsample) in enumerate(zip(feats[-2::-1], reversed(self.upsample_modules)),
                                               start=1):
             x = getattr(self, f'conv{i}')(outs[-1])
-            x = upsample(x, finer, finer.shape[2:])
+            x, finer = upsample.fuse(x, finer, finer.shape[2:])
             outs.append(getattr(self, f'detect{i + 1}')(torch.cat([x, finer], dim=1)))
         return tuple(outs)

@@ -10,11 +10,13 @@ from .sums import add_to_guide
 from .top_down import extra_levels, top_down
 from .up_conv import UpConv
 from .upsample_step import UpsampleStep
+from .with_image import WithImage, split_image, upsample_by_image
 
 __all__ = [
     'SLOT_OF', 'FPNPass', 'HostResize', 'Intercept', 'InterceptedStep', 'NoSite', 'Parts',
     'Step', 'UpConv', 'UpsampleStep', 'UpsamplingFPN', 'UpsamplingHRNet', 'UpsamplingPart',
-    'UpsamplingSlot', 'add_to_guide', 'climb', 'crop_to_half', 'double', 'extra_levels',
-    'hand_down', 'ladder_steps', 'laterals_of', 'lift', 'lift_onto', 'register_slot',
-    'summands', 'top_down', 'traced_steps', 'whole_factor'
+    'UpsamplingSlot', 'WithImage', 'add_to_guide', 'climb', 'crop_to_half', 'double',
+    'extra_levels', 'hand_down', 'ladder_steps', 'laterals_of', 'lift', 'lift_onto',
+    'register_slot', 'split_image', 'summands', 'top_down', 'traced_steps', 'upsample_by_image',
+    'whole_factor'
 ]

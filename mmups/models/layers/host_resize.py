@@ -42,5 +42,9 @@ class HostResize(nn.Module):
             kwargs.pop('recompute_scale_factor', None)
         return self.resize(x, size=size, **kwargs)
 
+    def fuse(self, x: Tensor, guide: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        """The resized map, and the guide as it came."""
+        return self(x, guide, size), guide
+
     def extra_repr(self) -> str:
         return ', '.join(f'{key}={value!r}' for key, value in self.kwargs.items())

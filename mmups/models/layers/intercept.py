@@ -123,7 +123,7 @@ class Intercept(UpsamplingSlot):
     host_draws_all = True
 
     def __new__(cls, *args: Any, host: Union[str, type, None] = None, **kwargs: Any) -> 'Intercept':
-        return super().__new__(cls if host is None else _joined(cls, _resolve(host)))
+        return super().__new__(cls if host is None else _joined(cls, resolve_host(host)))
 
     def __init__(self, *args: Any, host: Union[str, type],
                  steps: Sequence[tuple[int, Optional[int]]], upsampler: Optional[dict] = None,
@@ -167,7 +167,12 @@ def _blank(base: type[Intercept], host: type) -> Intercept:
     return base.__new__(base, host=host)
 
 
-def _resolve(host: Union[str, type]) -> type:
+def resolve_host(host: Union[str, type]) -> type:
+    """The class of a host, given by itself or by its name in the registry.
+
+    Raises:
+        ValueError: It is no class of modules.
+    """
     cls = host
     if isinstance(host, str):
         with ROOT.switch_scope_and_registry(None) as registry:

@@ -1,11 +1,12 @@
 """What a module asks of ``F.interpolate`` while it runs, and who answers."""
-import warnings
 from typing import Any, NamedTuple, Optional
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
+
+from mmups.ops.fit import of_example
 
 #: Factors that upsamplers take over -> how many of them, x2 each.
 RUNGS = {2: 1, 4: 2, 8: 3}
@@ -70,8 +71,8 @@ class Interpolations(TorchFunctionMode):
         if func is F.interpolate:
             x, size = _request(*args, **kwargs)
             if x.dim() == 4 and x.is_floating_point():
-                channels, *coarse = map(_of_example, x.shape[1:])
-                call = Call(channels, tuple(coarse), tuple(map(_of_example, size)))
+                channels, *coarse = map(of_example, x.shape[1:])
+                call = Call(channels, tuple(coarse), tuple(map(of_example, size)))
                 if modules := self.calls.take(call):
                     with torch._C.DisableTorchFunction():
                         return _climb(x, size, modules)
@@ -87,17 +88,6 @@ def _request(input: Tensor, size: Any = None, scale_factor: Any = None, *args: A
         given = tuple(n * int(scale) if scale == int(scale) else int(n * scale)
                       for n, scale in zip(input.shape[2:], given))
     return input, given
-
-
-def _of_example(number: Any) -> int:
-    """One of a size; in a graph that is recorded, that of the example, which does not bind it."""
-    if isinstance(number, int):
-        return number
-    if isinstance(number, torch.SymInt):
-        return number.node.hint
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore', torch.jit.TracerWarning)
-        return int(number)
 
 
 def _climb(x: Tensor, size: tuple, modules: list[nn.Module]) -> Tensor:

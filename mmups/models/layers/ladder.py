@@ -40,7 +40,8 @@ def climb(maps: Sequence[Tensor], upsample_modules: Iterable[nn.Module]) -> list
     """Bring every map to the size of the finest one.
 
     Map i climbs i rungs, each guided by (and ending at the size of) the map of the next finer
-    level as it came in.
+    level as it came in. What the first of them makes of its guide, in a method that
+    ``enhances_guide``, climbs in that map's place: hosts lay the result side by side.
 
     Args:
         maps: (N, C, h_i, w_i), finest first.
@@ -51,8 +52,23 @@ def climb(maps: Sequence[Tensor], upsample_modules: Iterable[nn.Module]) -> list
     Returns:
         Maps (N, C, h_0, w_0), in the order of ``maps``.
     """
-    lifted = [lift(x, guides, modules) for x, guides, modules in _climbs(maps, upsample_modules)]
-    return [maps[0], *lifted[::-1]]
+    enhanced, lifted = maps[-1], []
+    for _, guides, modules in _climbs(maps, upsample_modules):
+        x, enhanced = _lift_and_fuse(enhanced, guides, modules)
+        lifted.append(x)
+    return [enhanced, *lifted[::-1]]
+
+
+def _lift_and_fuse(x: Tensor, guides: Sequence[Tensor], upsample_modules: Sequence[nn.Module]
+                   ) -> tuple[Tensor, Tensor]:
+    """The map at the last guide's size, and the first guide, each by itself."""
+    if upsample_modules[-1].any_size:
+        return lift(x, guides, upsample_modules), guides[0]
+    fused = []
+    for guide, upsample in zip(guides, upsample_modules):
+        x, guide = upsample.fuse(x, guide, guide.shape[2:])
+        fused.append(guide)
+    return x, fused[0]
 
 
 def summands(maps: Sequence[Tensor], upsample_modules: Iterable[nn.Module]) -> list[Tensor]:

@@ -12,11 +12,13 @@ from typing import Any, ClassVar, Optional, Union
 from mmengine.model import BaseModule, ModuleList
 from torch import Tensor, nn
 
-from mmups.models.upsamplers import BaseUpsampler, build_upsampler
+from mmups.models.upsamplers import BaseUpsampler, build_upsampler, resolve_upsampler
 from mmups.registry import MODELS
 
 from .factor import whole_factor
 from .up_conv import UpConv
+
+IMAGE_CHANNELS = 3
 
 
 class NoSite(ValueError):
@@ -48,6 +50,7 @@ class Step:
         host: What takes the step where no upsampler is configured: the config of one, or what
             makes the module; None: a layer of the host, which stays where it is.
         out_channels: Channels behind the step, where it changes them too.
+        image: Whether the slot gives the image to methods that are guided by it.
     """
 
     channels: int
@@ -56,6 +59,7 @@ class Step:
     key: str = 'upsampler'
     host: Union[dict, Callable[[], nn.Module], None] = None
     out_channels: Optional[int] = None
+    image: bool = False
 
     def build(self, upsampler: Optional[dict]) -> Optional[nn.Module]:
         """The module that takes this step; None: the host takes it by itself.
@@ -64,14 +68,19 @@ class Step:
             upsampler: The method and its arguments; None: ``host``.
 
         Raises:
-            ValueError, TypeError: As in :func:`build_upsampler`, or ``factor`` is one that no
-                upsampler can have.
+            ValueError, TypeError: As in :func:`build_upsampler`; ``factor`` is one that no
+                upsampler can have; the method is guided by the image, and the step has none.
         """
         cfg = self.host if upsampler is None else upsampler
         if cfg is None or callable(cfg):
             return cfg and cfg()
-        upsample = build_upsampler(cfg, self.channels, self.guide_channels,
-                                   whole_factor(self.factor))
+        guide_channels, (cls, _) = self.guide_channels, resolve_upsampler(cfg)
+        if cls.image_guided:
+            if not self.image:
+                raise ValueError(f'{cls.__name__} is guided by the image, which does not reach '
+                                 'this slot; docs/slots.md lists those that take it')
+            guide_channels = IMAGE_CHANNELS
+        upsample = build_upsampler(cfg, self.channels, guide_channels, whole_factor(self.factor))
         return UpConv(upsample, self.out_channels) if self.out_channels else upsample
 
 

@@ -24,3 +24,8 @@ class UpConv(BaseModule):
                 size: Optional[tuple[int, int]] = None) -> Tensor:
         """(N, in_channels, h, w) to (N, out_channels, 2h, 2w), or to ``size``."""
         return self.conv(self.upsample(x, guide, size))
+
+    def fuse(self, x: Tensor, guide: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        """The result of :meth:`forward`, and the guide, as the upsampler's ``fuse`` has them."""
+        out, guide = self.upsample.fuse(x, guide, size)
+        return self.conv(out), guide

@@ -35,6 +35,6 @@ class LRASPPHead(UpsamplingHead, HostLRASPPHead):
         x = self.conv_up_input(self.aspp_conv(x) * gate)
         for i in range(len(self.branch_channels) - 1, -1, -1):
             branch = self.convs[i](inputs[i])
-            x = self.upsample_modules[i](x, branch, branch.shape[2:])
+            x, branch = self.upsample_modules[i].fuse(x, branch, branch.shape[2:])
             x = self.conv_ups[i](torch.cat([x, branch], dim=1))
         return self.cls_seg(x)

@@ -37,9 +37,10 @@ class UpConvBlock(UpsamplingPart):
         """Skip (N, C, H, W) and x (N, 2C, H/2, W/2) to (N, C, H, W)."""
         upsample, = self.upsample_modules
         if self._conv_first:
-            x = upsample(self.upsample(x), skip)
-        else:
-            x = self.upsample(upsample(x, skip))
+            x = self.upsample(x)
+        x, skip = upsample.fuse(x, skip, skip.shape[2:])
+        if not self._conv_first:
+            x = self.upsample(x)
         return self.conv_block(torch.cat([skip, x], dim=1))
 
 

@@ -8,15 +8,17 @@ from .dlu import DLU
 from .dysample import DySample
 from .fade import FADE, FADELite
 from .fft import FFTUpsample
+from .freqfusion import FreqFusion
 from .indexnet import IndexNet
 from .interpolate import Interpolate
 from .lctc import LCTC
 from .lda_aqu import LDAAQU
+from .naf import NAF
 from .pixel_shuffle import PixelShuffle
 from .resfu import ReSFU
 from .sapa import SAPA, SAPADeform
 
 __all__ = ['BaseUpsampler', 'build_upsampler', 'registered_upsamplers', 'resolve_upsampler', 'A2U',
-           'CARAFE', 'DLU', 'Deconv', 'DySample', 'FADE', 'FADELite', 'FFTUpsample', 'IndexNet',
-           'Interpolate', 'LCTC', 'LDAAQU', 'PixelShuffle', 'ReSFU', 'SAPA',
+           'CARAFE', 'DLU', 'Deconv', 'DySample', 'FADE', 'FADELite', 'FFTUpsample', 'FreqFusion',
+           'IndexNet', 'Interpolate', 'LCTC', 'LDAAQU', 'NAF', 'PixelShuffle', 'ReSFU', 'SAPA',
            'SAPADeform']

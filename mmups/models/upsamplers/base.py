@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import Module
 
 from mmups.ops import fit_size, is_recording
+from mmups.ops.fit import of_example
 
 from .checks import check_int, check_size
 
@@ -18,6 +19,12 @@ def _is_channels_last(x: Tensor) -> bool:
         return not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
     except RuntimeError:
         return False
+
+
+def _like(x: Tensor, out: Tensor) -> Tensor:
+    """``out`` in the dtype and the memory format of ``x``."""
+    out = out.to(x.dtype)
+    return out.contiguous(memory_format=torch.channels_last) if _is_channels_last(x) else out
 
 
 class BaseUpsampler(BaseModule, metaclass=ABCMeta):
@@ -45,11 +52,16 @@ class BaseUpsampler(BaseModule, metaclass=ABCMeta):
 
     #: True: the method needs a finer map as its guide.
     guided: ClassVar[bool] = False
+    #: True: the guide is an image, whose size may be a multiple of the output's.
+    image_guided: ClassVar[bool] = False
     #: True: reaches any size in one step. Such a class takes the size as the third argument of
     #: :meth:`upsample`; without a guide (plain interpolation) nobody has to chain it.
     any_size: ClassVar[bool] = False
     #: True: the output holds the guide already, and nobody may add it again.
     includes_guide: bool = False
+    #: True: changes its guide too, which :meth:`fuse` returns. Such a class implements
+    #: :meth:`upsample_and_enhance` besides.
+    enhances_guide: ClassVar[bool] = False
 
     def __init__(self, in_channels: int, scale_factor: int = 2,
                  guide_channels: Optional[int] = None,
@@ -64,7 +76,8 @@ class BaseUpsampler(BaseModule, metaclass=ABCMeta):
         self.guide_channels = guide_channels
 
     def forward(self, x: Tensor, guide: Optional[Tensor] = None,
-                size: Optional[tuple[int, int]] = None) -> Tensor:
+                size: Optional[tuple[int, int]] = None, fuse: bool = False
+                ) -> Union[Tensor, tuple[Tensor, Tensor]]:
         """Upsample ``x``.
 
         Args:
@@ -72,7 +85,8 @@ class BaseUpsampler(BaseModule, metaclass=ABCMeta):
             guide: (N, guide_channels, H, W), a finer map that shows where the edges are. An
                 unguided method takes only its size.
             size: Height and width to return, integers. Default: the guide's, else
-                ``scale_factor`` times those of ``x``.
+                ``scale_factor`` times those of ``x``, as for an image that is a multiple of it.
+            fuse: For :meth:`fuse`.
 
         Both ``size`` and the guide's size must differ from ``scale_factor`` times that of ``x`` by
         less than one coarse pixel. A class with ``any_size`` reaches every ``size``; a guide given
@@ -86,21 +100,48 @@ class BaseUpsampler(BaseModule, metaclass=ABCMeta):
         """
         self._check_input(x, guide)
         guide_size = None if guide is None else guide.shape[-2:]
-        size = guide_size if size is None else check_size(size)
+        ratio = self._guide_ratio(x, guide)
+        if size is not None:
+            size = check_size(size)
+        elif ratio == 1:
+            size = guide_size
         exact = (x.shape[-2] * self.scale_factor, x.shape[-1] * self.scale_factor)
         if self.any_size and size is not None:
             exact = size
-        self._check_sizes(x, exact, {'size': size, 'a guide of size': guide_size})
-        if guide is not None:
-            guide = fit_size(guide, exact) if self.guided else None
-        if self.any_size:
-            out = self.upsample(x, guide, size)
+        self._check_sizes(x, exact, {'size': (size, 1), 'a guide of size': (guide_size, ratio)})
+        fine = None
+        if guide is not None and self.guided:
+            fine = fit_size(guide, tuple(ratio * n for n in exact))
+        if fuse and self.enhances_guide:
+            out, enhanced = self.upsample_and_enhance(x, fine)
+            guide = _like(guide, fit_size(enhanced, guide_size))
+        elif self.any_size:
+            out = self.upsample(x, fine, size)
         else:
-            out = self.upsample(x, guide)
-            if size is not None:
-                out = fit_size(out, size)
-        out = out.to(x.dtype)
-        return out.contiguous(memory_format=torch.channels_last) if _is_channels_last(x) else out
+            out = self.upsample(x, fine)
+        if size is not None and not self.any_size:
+            out = fit_size(out, size)
+        out = _like(x, out)
+        return (out, guide) if fuse else out
+
+    def fuse(self, x: Tensor, guide: Tensor, size: Optional[tuple[int, int]] = None
+             ) -> tuple[Tensor, Tensor]:
+        """For hosts that lay the upsampled map and its guide beside one another.
+
+        Args:
+            x, guide, size: As in :meth:`forward`.
+
+        Returns:
+            The upsampled map (N, C, *size), and the guide: as it came, or, where the class
+            ``enhances_guide``, what the method has made of it, of the same shape and dtype. There
+            the map is by itself, also where the class ``includes_guide``.
+
+        Raises:
+            ValueError: As in :meth:`forward`.
+        """
+        if not self.enhances_guide:
+            return self(x, guide, size), guide
+        return self(x, guide, size, fuse=True)
 
     def _check_input(self, x: Tensor, guide: Optional[Tensor]) -> None:
         name = type(self).__name__
@@ -116,17 +157,29 @@ class BaseUpsampler(BaseModule, metaclass=ABCMeta):
             raise ValueError(f'{name} needs a guide ({x.shape[0]}, {self.guide_channels}, H, W), '
                              f'got {tuple(guide.shape)}')
 
+    def _guide_ratio(self, x: Tensor, guide: Optional[Tensor]) -> int:
+        """Pixels of the guide per pixel of the output, rounded; 1 unless it is an image."""
+        if guide is None or not self.image_guided:
+            return 1
+        height, exact = guide.shape[-2], x.shape[-2] * self.scale_factor
+        if is_recording():
+            height, exact = of_example(height), of_example(exact)
+        return max(1, (2 * height + exact) // (2 * exact))
+
     def _check_sizes(self, x: Tensor, exact: tuple[int, int], given: dict) -> None:
-        """The one rule on sizes: less than a coarse pixel between each given one and the exact."""
+        """The one rule on sizes: less than a coarse pixel between each given one and the exact, or
+        a multiple of it."""
         if is_recording():  # a comparison would hold the graph to sizes that fit alike
             return
-        for name, size in given.items():
-            if size is not None and any(abs(target - full) >= self.scale_factor
+        for name, (size, ratio) in given.items():
+            pixel = ratio * self.scale_factor
+            if size is not None and any(abs(target - ratio * full) >= pixel
                                         for target, full in zip(size, exact)):
+                times = f', and {ratio} times that' if ratio > 1 else ''
                 raise ValueError(
                     f'{type(self).__name__} with scale_factor={self.scale_factor} brings '
-                    f'{tuple(x.shape[-2:])} to {tuple(exact)}, which cannot be fitted to {name} '
-                    f'{tuple(size)}: each side may differ by less than {self.scale_factor}')
+                    f'{tuple(x.shape[-2:])} to {tuple(exact)}{times}, which cannot be fitted to '
+                    f'{name} {tuple(size)}: each side may differ by less than {pixel}')
 
     @abstractmethod
     def upsample(self, x: Tensor, guide: Optional[Tensor]) -> Tensor:
@@ -134,7 +187,8 @@ class BaseUpsampler(BaseModule, metaclass=ABCMeta):
 
         Args:
             x: (N, C, h, w).
-            guide: (N, guide_channels, s*h, s*w) where the class is ``guided``, else None.
+            guide: (N, guide_channels, s*h, s*w) where the class is ``guided``, else None; for one
+                that is ``image_guided``, an integer multiple of that size.
 
         A class with ``any_size`` takes a third argument, the height and width to return, or None
         for s*h and s*w.
@@ -142,6 +196,17 @@ class BaseUpsampler(BaseModule, metaclass=ABCMeta):
         Returns:
             Tensor of shape (N, C, s*h, s*w).
         """
+
+    def upsample_and_enhance(self, x: Tensor, guide: Tensor) -> tuple[Tensor, Tensor]:
+        """The method of a class that ``enhances_guide``, for :meth:`fuse`.
+
+        Args:
+            x, guide: As in :meth:`upsample`.
+
+        Returns:
+            Tensors of shape (N, C, s*h, s*w) and of the guide's shape.
+        """
+        raise NotImplementedError(f'{type(self).__name__} leaves its guide as it is')
 
     def points(self, x: Tensor) -> Optional[Tensor]:
         """Where the output is sampled, for pictures and statistics; None: this method does not

@@ -13,7 +13,7 @@ from typing import Optional, Union
 import torch
 from torch import Tensor, nn
 
-from mmups.ops import pixel_shuffle, sample_dynamic
+from mmups.ops import bilinear_positions, pixel_shuffle, sample_dynamic
 from mmups.registry import MODELS
 
 from .base import BaseUpsampler
@@ -81,17 +81,9 @@ class DySample(BaseUpsampler):
         self.register_buffer('init_pos', torch.empty(1, 2 * self.groups * points, 1, 1))
         self.init_weights()
 
-    def _bilinear_positions(self) -> Tensor:
-        """Offsets of bilinear interpolation in coarse pixels, (1, 2*G*s*s, 1, 1)."""
-        s = self.scale_factor
-        step = (torch.arange(s, device='cpu') - (s - 1) / 2) / s  # also where the module is on meta
-        rows, columns = torch.meshgrid(step, step, indexing='ij')
-        xy = torch.stack((columns, rows)).unsqueeze(1)  # (2, 1, s, s): x first
-        return xy.repeat(1, self.groups, 1, 1).reshape(1, -1, 1, 1)
-
     def init_weights(self) -> None:
         """Offsets start near zero, N(0, 0.001^2), and the scope at its middle."""
-        self.init_pos.copy_(self._bilinear_positions())
+        self.init_pos.copy_(bilinear_positions(self.scale_factor, self.groups))
         if self.static:
             nn.init.normal_(self.offset, std=0.001)
         else:
@@ -141,7 +133,8 @@ class DySample(BaseUpsampler):
 
     def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
         if f'{prefix}offset.weight' in state_dict:
-            state_dict.setdefault(f'{prefix}init_pos', self._bilinear_positions())
+            state_dict.setdefault(f'{prefix}init_pos',
+                                  bilinear_positions(self.scale_factor, self.groups))
         weight = state_dict.get(f'{prefix}scope.weight')
         if self.scope is not None and weight is not None:
             state_dict.setdefault(f'{prefix}scope.bias', weight.new_zeros(len(weight)))

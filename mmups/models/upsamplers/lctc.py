@@ -122,16 +122,23 @@ class LCTC(BaseUpsampler):
         paths = dict(large=self.large, small=self.small)
         return {} if self.small is None else paths
 
-    @torch.no_grad()
-    def fuse(self) -> 'LCTC':
+    def fuse(self, x: Optional[Tensor] = None, guide: Optional[Tensor] = None,
+             size: Optional[tuple[int, int]] = None) -> Union['LCTC', tuple[Tensor, Tensor]]:
         """Fold the small path into the large one, for deployment.
+
+        Args:
+            x, guide, size: With a map this is the method of the same name that all upsamplers
+                have, and nothing is folded.
 
         Returns:
             This module, now without a small path.
         """
+        if x is not None:
+            return super().fuse(x, guide, size)
         if self.small is not None:
-            weight, bias = self._kernel()
-            self.large.weight.copy_(weight)
-            self.large.bias.copy_(bias)
+            with torch.no_grad():
+                weight, bias = self._kernel()
+                self.large.weight.copy_(weight)
+                self.large.bias.copy_(bias)
             self.small = None
         return self

@@ -124,6 +124,21 @@ def test_successors_load(checkpoint, kind, make, levels):
         assert torch.equal(state[key], value), key
 
 
+@pytest.mark.parametrize('strict', [True, False])
+def test_freqfusion_under_its_authors_name(checkpoint, strict):
+    """Their pyramid has P6 in its top-down path, and the modules in ``alignment``."""
+    args = dict(upsampler=dict(type='FreqFusion'), top_down_extra_levels=True)
+    source, model = Detector(**args), Detector(**args)
+    for parameter in source.parameters():
+        nn.init.normal_(parameter)
+    state = {key.replace('upsample_modules', 'alignment'): value
+             for key, value in source.state_dict().items()}
+    assert 'neck.alignment.3.dysampler.hr_direct_scale.weight' in state
+    load_checkpoint(model, checkpoint(state), strict=strict)
+    for key, value in source.state_dict().items():
+        assert torch.equal(model.state_dict()[key], value), key
+
+
 def test_init_pos_is_the_authors():
     """Nothing changes by loading theirs, so a checkpoint without it would do as well."""
     state = authors_state(4, False, False)

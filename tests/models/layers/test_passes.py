@@ -20,6 +20,9 @@ class Recorder(nn.Module):
         self.calls.append((x, guide, tuple(size)))
         return F.interpolate(x, size=size)
 
+    def fuse(self, x, guide, size):
+        return self(x, guide, size), guide
+
 
 @pytest.fixture
 def maps():
@@ -88,6 +91,27 @@ def test_climb(maps, recorders):
             assert guide is maps[level]
             x = F.interpolate(x, size=maps[level].shape[2:])
         assert torch.equal(lifted[start], x)
+
+
+class Enhancer(Recorder):
+    """Returns another guide than it was given."""
+
+    def fuse(self, x, guide, size):
+        return self(x, guide, size), 10 * guide
+
+
+def test_climb_takes_the_enhanced_guide(maps):
+    """Each map is enhanced once, by the coarser neighbour's first rung, and climbs on like that;
+    all guides are the maps as they came in."""
+    modules = [Enhancer() for _ in range(6)]
+    lifted = climb(maps, modules)
+    assert torch.equal(lifted[0], 10 * maps[0])
+    for level, index, scale in ((3, 0, 1), (2, 3, 10), (1, 5, 10)):
+        assert torch.equal(modules[index].calls[0][0], scale * maps[level])
+        plain = climb(maps, [Recorder() for _ in range(6)])
+        assert torch.equal(lifted[level], scale * plain[level])
+    assert [call[1] is maps[level] for module, level in zip(modules, (2, 1, 0, 1, 0, 0))
+            for call in module.calls] == [True] * 6
 
 
 def test_climb_jumps_where_it_can(maps, recorders):

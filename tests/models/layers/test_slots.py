@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from mmengine.model import initialize
 from mmengine.registry import MODELS as ROOT
 from slot_cases import DOWN, SLOTS, UP
-from slot_cases.doubles import Guided
+from slot_cases.doubles import Enhancing, Guided
 from torch.utils.checkpoint import checkpoint
 
 import mmups.models
@@ -23,7 +23,7 @@ from mmups.models.upsamplers import BaseUpsampler, Interpolate, registered_upsam
 
 UPSAMPLERS = sorted(registered_upsamplers().items())
 PAIRS = [(slot, name) for slot, case in SLOTS.items() for name, cls in UPSAMPLERS
-         if (case.guided or not cls.guided) and name not in case.unfit]
+         if (case.guided or not cls.guided) and name not in case.unfit and not cls.image_guided]
 #: Every upsampler in the slots of the papers' models; in the others one of each kind: moving
 #: points, guided windows, guided with batch norms, a large kernel.
 TYPICAL = {'DySample', 'FADE', 'IndexNet', 'LCTC'}
@@ -302,6 +302,9 @@ INITS = {
     'PixelShuffle': (dict(type='PixelShuffle'), {'0.weight': lambda c: (3 * 9 * c)**-0.5}),
     'LCTC': (dict(type='LCTC', kernel_size=7),
              {'large.weight': 3**-0.5 / 7, 'small.weight': 3**-0.5 / 3}),
+    'FreqFusion': (dict(type='FreqFusion'),
+                   {'content_encoder.weight': 0.001, 'content_encoder2.weight': 0.001,
+                    'dysampler.offset.weight': (2 / (9 * (72 + 32)))**0.5}),
 }
 #: An initialisation of the host that would spoil whatever it reached last.
 SPOIL = dict(type='Constant', val=7, bias=7, layer=['Conv2d', 'ConvTranspose2d', 'Deconv'])
@@ -325,7 +328,7 @@ def assert_initial(model, stds, count):
 def test_initial_weights(slot, upsampler, stds, host_init):
     """The host's initialisation does not last over the paper's."""
     case = SLOTS[slot]
-    if upsampler['type'] in case.unfit:
+    if (slot, upsampler['type']) not in PAIRS:
         pytest.skip('not for this slot')
     if host_init and not case.takes_init_cfg:
         pytest.skip(f'{case.host} takes no init_cfg')
@@ -402,6 +405,26 @@ def test_segformer_guides(size, outputs):
         assert_guide(guide, embedded[level], x)
         if level == start - 1:
             assert x is embedded[start]
+
+
+#: Those that take an upsampled map and its guide apart: side by side, or by layers of their own.
+FUSING = {'CSPNeXtPAFPN', 'DepthwiseSeparableASPPHead', 'FCNHead', 'FusedSemanticHead', 'HRFPN',
+          'JPU', 'LRASPPHead', 'LightHamHead', 'RTMDetInsHead', 'RTMDetInsSepBNHead',
+          'SCNetSemanticHead', 'SegformerHead', 'UNet', 'UNet-deconv', 'UPerHead-fusion',
+          'YOLOV3Neck', 'YOLOXPAFPN'}
+
+
+@pytest.mark.parametrize('slot', [slot for slot, case in SLOTS.items() if case.guided])
+def test_who_takes_the_enhanced_guide(slot):
+    """And takes it in the place of the guide, which nobody else does."""
+    case, outs = SLOTS[slot], []
+    for upsampler in (Guided, dict(type=Enhancing), dict(type=Enhancing, factor=3)):
+        module = case.build(upsampler)
+        module.eval()
+        outs.append(case.run(module, case.maps()))
+    plain, same, other = outs
+    assert all(map(torch.equal, plain, same))
+    assert any(not torch.equal(a, b) for a, b in zip(plain, other)) == (slot in FUSING)
 
 
 def assert_guide(guide, expected, x):

@@ -16,13 +16,18 @@ from mmups.models.upsamplers import BaseUpsampler
 #: GroupNorm of 32 groups; LDAAQU norms an eighth of the channels, of which there should be some.
 CHANNELS = {'A2U': 32, 'LDAAQU': 32, 'SAPA': 32}
 #: Loops over taps: most ways to record them take up to a minute each and run with the slow tests.
-HEAVY = {'A2U', 'CARAFE', 'DLU', 'FADE', 'FADELite', 'LDAAQU', 'ReSFU', 'SAPA',
-         'SAPADeform'}
+HEAVY = {'A2U', 'CARAFE', 'DLU', 'FADE', 'FADELite', 'LDAAQU', 'ReSFU', 'SAPA', 'SAPADeform'}
+#: Several such loops each: of the ways to record them one runs with the default tests.
+HEAVIEST = {'FreqFusion', 'NAF'}
 #: Weights in front of a layer that starts at zero: from the second step on they have a gradient.
 LATE = {'LDAAQU': {'conv_offset.0.weight'}}
 #: Coarse pixels that a recorded graph needs: half of the fine map must be more than one pixel,
 #: which torch.export takes for something else.
 LEAST = {'ReSFU': 2}
+#: Wide convolutions on top of one another: weights of 0.3 would magnify the rounding of float32.
+DEEP = {'FreqFusion', 'NAF'}
+#: Arguments in all of its cases: what is frozen by default has no gradients to be tested.
+ALWAYS = {'NAF': dict(frozen=False)}
 VARIANTS = {
     'DySample': [dict(dyscope=True), dict(style='pl', groups=8),
                  dict(style='pl', groups=8, dyscope=True), dict(static=True)],
@@ -36,6 +41,8 @@ VARIANTS = {
     'DLU': [dict(up_kernel=3, compressed_channels=8)],
     'FADE': [dict(gating=True)],
     'FADELite': [dict(gating=True)],
+    'FreqFusion': [dict(similarity='only', hamming=False, groups=8),
+                   dict(norm=False, offset_init='small', compressed_channels=20)],
     'IndexNet': [dict(mode='m2o', use_nonlinear=False, use_context=False), dict(mode='o2o')],
     'SAPA': [dict(variant='inner'), dict(variant='gated')],
     'SAPADeform': [dict(high_offset=False)],
@@ -65,6 +72,11 @@ class Case:
     def late(self) -> set:
         return LATE.get(self.name, set())
 
+    @property
+    def std(self) -> float:
+        """Of random weights with which every term matters, and rounding does not."""
+        return 0.1 if self.name in DEEP else 0.3
+
     def build(self, scale_factor: int = 2, channels: int = 0, **extra) -> BaseUpsampler:
         """Skips where the method says that it does not do this scale."""
         channels = channels or self.channels
@@ -88,15 +100,19 @@ class Case:
         return '-'.join([self.name, *(f'{key}={value}' for key, value in self.args)])
 
 
-CASES = [Case(name, tuple(args.items()))
-         for name in registered_upsamplers() for args in [{}, *VARIANTS.get(name, [])]]
+def cases(variants):
+    return [Case(name, tuple({**ALWAYS.get(name, {}), **args}.items()))
+            for name in registered_upsamplers() for args in [{}, *variants.get(name, [])]]
+
+
+CASES, PLAIN_CASES = cases(VARIANTS), cases({})
 
 
 def pytest_generate_tests(metafunc):
     if 'case' in metafunc.fixturenames:
         metafunc.parametrize('case', CASES, ids=str)
     if 'plain_case' in metafunc.fixturenames:
-        metafunc.parametrize('plain_case', [case for case in CASES if not case.args], ids=str)
+        metafunc.parametrize('plain_case', PLAIN_CASES, ids=str)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -104,8 +120,11 @@ def pytest_collection_modifyitems(items):
     for item in items:
         params = item.callspec.params if hasattr(item, 'callspec') else {}
         case = params.get('case') or params.get('plain_case')
-        if (params.get('recorder') in ('compile', 'onnx-18') and isinstance(case, Case)
-                and case.name in HEAVY):
+        if not isinstance(case, Case):
+            continue
+        recorder = params.get('recorder')
+        if recorder in ('compile', 'onnx-18') and case.name in HEAVY or (
+                case.name in HEAVIEST and recorder not in (None, 'onnx-traced-16')):
             item.add_marker('slow')
 
 

@@ -32,7 +32,7 @@ ODD = [(CARAFE, 'up_kernel'), (CARAFE, 'encoder_kernel'), (FADE, 'up_kernel'),
        (LCTC, 'kernel_size'), (LCTC, 'small_kernel_size'), (DLU, 'up_kernel'),
        (LDAAQU, 'up_kernel'), (LDAAQU, 'encoder_kernel')]
 GROUPS = [(CARAFE, 'up_group'), (DySample, 'groups'), (LCTC, 'groups'), (SAPADeform, 'groups'),
-          (LDAAQU, 'groups'), (LDAAQU, 'heads')]
+          (LDAAQU, 'groups'), (LDAAQU, 'heads'), (OURS['FreqFusion'], 'groups')]
 
 
 def build(cls, **args):

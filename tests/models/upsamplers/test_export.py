@@ -126,7 +126,7 @@ def dynamic(scale_factor, count, least=1):
     *(slow_or_not(name, 2) for name in RECORDERS), ('export', 3), ('onnx-traced-16', 3)])
 def test_upsampler_alone(case, recorder, s, randomise):
     channels = case.channels if s == 2 else 288
-    up = randomise(case.build(s, channels), std=0.3 if s == 2 else 0.03).eval()
+    up = randomise(case.build(s, channels), std=case.std if s == 2 else 0.03).eval()
 
     def draw(n, h, w):
         inputs = torch.randn(n, channels, h, w), torch.randn(n, channels, s * h, s * w)
