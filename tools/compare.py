@@ -1,5 +1,6 @@
 """Compare upsamplers on a config: train, test, attack and measure each, and write a report."""
 import argparse
+import os
 import signal
 import sys
 from pathlib import Path
@@ -111,6 +112,7 @@ def compare(args):
             print('\n'.join(preview(comparison, args.jobs, where(args))))
             return 0
         comparison.settle()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends what was started, too
     with Progress(TextColumn('{task.description}'), BarColumn(),
                   disable=not sys.stdout.isatty()) as progress:
         bar = progress.add_task('', total=len(comparison.runs))
@@ -159,7 +161,6 @@ def where(args):
 
 def main():
     command, words = (sys.argv[1:2] or [''])[0], sys.argv[2:]
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends what was started, too
     if command == 'report':
         args = parse_report(words)
         write_report(args.folder, args.hypotheses)
@@ -169,6 +170,7 @@ def main():
         sys.exit(execute(args.folder, args.upsampler, args.seed))
     elif command == 'cost':
         from mmups.engine.comparison.cost import measure_cost
+        os.environ.setdefault('KINETO_LOG_LEVEL', '6')  # PyTorch's profiler says when it starts
         measure_cost(parse_part(command, words).folder)
     elif command == 'pictures':
         from mmups.engine.comparison.pictures import draw

@@ -19,7 +19,8 @@ class State:
         total: Runs of the command.
         done: Those that are finished.
         failed: Those that failed in this command.
-        left: Seconds until the others are finished, by those that are; None: none is.
+        left: Seconds until the others are finished, judged by those that are; None: none is, or
+            all are.
     """
     total: int
     done: int
@@ -66,8 +67,9 @@ def carry_out(comparison: Comparison, pool: Any, command: Sequence[str],
 
     done = finished(folder)
     failed = work_off([job_of(run) for run in comparison.runs if run.key not in done], pool, ended)
-    parts = [part('pictures', lambda: not undrawn(comparison), folder / 'predictions'),
-             part('cost', lambda: is_measured(folder, comparison.upsamplers), folder / 'cost')]
+    whole = Comparison.load(folder)  # with what other commands have added
+    parts = [part('pictures', lambda: not undrawn(whole), folder / 'predictions'),
+             part('cost', lambda: is_measured(folder, whole.upsamplers), folder / 'cost')]
     return failed + work_off(
         [job for job in parts if not job.done()], pool.alone(), lambda job, success: tell(
             f'{job.name}: {"done" if success else "failed"}', state))
@@ -79,7 +81,7 @@ def state_of(comparison: Comparison, jobs: int, failed: int = 0) -> State:
     done = [rows[run.key] for run in comparison.runs if run.key in rows]
     todo = len(comparison.runs) - len(done) - failed
     left = None
-    if done:
+    if done and todo:
         each = sum(sum(row['seconds'].values()) for row in done) / len(done)
         left = each * -(-todo // jobs)
     return State(len(comparison.runs), len(done), left=left)

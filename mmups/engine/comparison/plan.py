@@ -116,7 +116,7 @@ class Comparison:
 
     def _own(self, cfg: Config, run: Run) -> Config:
         cfg.work_dir = str(run.folder)
-        cfg.launcher = 'none'
+        cfg.launcher, cfg.resume = 'none', False
         cfg.randomness = dict(cfg.get('randomness') or {}, seed=run.seed)
         cfg.test_evaluator = with_boundaries(cfg.test_evaluator)
         return cfg

@@ -28,10 +28,11 @@ def preview(comparison: Comparison, jobs: int, where: str) -> Iterator[str]:
     for run in comparison.runs:
         yield f'{"":12}{str(run):36}{"done" if run.key in done else "to do"}'
     state = state_of(comparison, jobs)
-    time = 'nothing is measured yet' if state.left is None else (
-        f'about {duration(state.left)} for {state.total - state.done} runs, judged by '
-        f'{state.done} that are done')
-    yield f'{"time:":12}{time}'
+    if state.done < state.total:
+        time = 'nothing is measured yet' if state.left is None else (
+            f'about {duration(state.left)} for {state.total - state.done} runs, judged by '
+            f'{state.done} that are done')
+        yield f'{"time:":12}{time}'
 
 
 def _facts(comparison: Comparison) -> Iterator[tuple[str, str]]:
@@ -53,7 +54,8 @@ def _facts(comparison: Comparison) -> Iterator[tuple[str, str]]:
         about = comparison.robustness
         entries = planned_attacks(about['attacks'], about['eps'], about['steps'], 'linf', None,
                                   long=False, transfer=False)
-        yield 'attacks', '; '.join(entry.key for entry in entries)
+        images = f' on {about["images"]} images' if about.get('images') else ''
+        yield 'attacks', '; '.join(entry.key for entry in entries) + images
     yield 'costs', 'parameters, multiply-adds, time and memory beside bilinear interpolation'
 
 
