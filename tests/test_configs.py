@@ -101,6 +101,7 @@ class Stem(NamedTuple):
         sites: Channels of each x2 step and of its guide, in the model's order.
         baseline: Parameters of the stock model; None: count it here.
         host: Package of the stock config.
+        factors: Of the steps.
         stock: The stock config where it is not in the host, in configs/_base_/models.
     """
     slots: tuple[str, ...]
@@ -108,6 +109,7 @@ class Stem(NamedTuple):
     baseline: Optional[int]
     host: str = 'mmdet'
     stock: Optional[str] = None
+    factors: tuple[int, ...] = (2, )
 
 
 FPN3, FPN4 = [(256, 256)] * 3, [(256, 256)] * 4
@@ -127,6 +129,8 @@ STEMS = {
     'segformer_mit-b1_': Stem(('decode_head', ), [(256, 256)] * 6, 13716822, 'mmseg'),
     'segnext_mscan-t_': Stem(
         ('decode_head', ), [(256, 160), (256, 64), (160, 64)], None, 'mmseg'),
+    'segformer_mit-b1_direct-': Stem(
+        ('decode_head', ), FPN3, 13716822, 'mmseg', factors=(8, 4, 2)),
     'maskformer_swin-b-in22k-384x384-pre_': Stem(
         ('decode_head.pixel_decoder', ), FPN3, None, 'mmseg', MASKFORMER.format('b')),
     'maskformer_swin-l-in22k-384x384-pre_': Stem(
@@ -161,7 +165,7 @@ def stock(path):
     stem = STEMS[name]
     if stem.stock:
         return Config.fromfile(CONFIGS / f'_base_/models/{stem.stock}.py')
-    base = f'{name.replace("-p6-", "-").strip("-_")}{rest}'
+    base = f'{name.replace("-p6-", "-").replace("_direct-", "").strip("-_")}{rest}'
     return Config.fromstring(f"_base_ = ['{stem.host}::{path.parent.name}/{base}.py']", '.py')
 
 
@@ -216,12 +220,17 @@ def test_the_papers_experiments_are_there():
         stem, preset, _ = parts(path)
         found.setdefault(stem, set()).add(preset)
     assert found.keys() == STEMS.keys()
+    successors = {'dlu', 'lda-aqu', 'resfu'}
     assert found['segformer_mit-b1_'] == (
         tables | gated | lctc | {'indexnet-m2o', 'freqfusion'})
-    assert found['faster-rcnn_r50_fpn-p6-'] == tables | {'sapa-deform', 'freqfusion'}
+    assert found['segformer_mit-b1_direct-'] == {'resfu'}
+    assert found['faster-rcnn_r50_fpn-'] == tables | successors | {'freqfusion'}
+    assert found['faster-rcnn_r50_fpn-p6-'] == (
+        tables | successors | {'lda-aqu-lite', 'sapa-deform', 'freqfusion'})
     assert found['faster-rcnn_r101_fpn-p6-'] == {'dysample-plus', 'sapa-deform', 'freqfusion-g8'}
     for model, last in (('mask-rcnn', 'freqfusion'), ('panoptic-fpn', 'freqfusion-panoptic')):
-        assert found[f'{model}_r50_fpn-'] == tables | lctc | {last}
+        assert found[f'{model}_r50_fpn-'] == tables | lctc | successors | {last}
+        assert found[f'{model}_r50_fpn-p6-'] >= successors | {last}
         assert found[f'{model}_r101_fpn-'] == dysample
     for size in 'bl':
         assert found[f'maskformer_swin-{size}-in22k-384x384-pre_'] == {
@@ -304,6 +313,8 @@ def test_differs_from_stock_in_the_slot_only(path):
     if name.endswith('-p6-'):
         expected.model.neck.top_down_extra_levels = True
         expected.model.data_preprocessor.pad_size_divisor = 64
+    if name.endswith('_direct-'):
+        expected.model.decode_head.direct = True
     assert Config.fromfile(path).to_dict() == expected.to_dict()
 
 
@@ -372,7 +383,7 @@ def test_parameters(path):
     assert {type(m).__name__ for m in modules} - {'Interpolate'} == expected - {'Interpolate'}
     modules = [m for m in modules if type(m).__name__ in expected]
     assert [(m.in_channels, m.guide_channels) for m in modules] == sites
-    assert {m.scale_factor for m in modules} == {2}
+    assert tuple(dict.fromkeys(m.scale_factor for m in modules)) == STEMS[name].factors
     alone = [build_upsampler(PRESETS[preset], channels, guide_channels=guide)
              for channels, guide in sites]
     added = sum(map(count, alone))

@@ -12,8 +12,8 @@ METAFILES = {path: yaml.safe_load((ROOT / path).read_text()) for path in INDEX['
 MODELS = {model['Name']: model for metafile in METAFILES.values() for model in metafile['Models']}
 README = (ROOT / 'README.md').read_text()
 METRIC = re.compile(r'(?P<metric>mIoU|bIoU|box AP|mask AP|PQ)'
-                    r' \((?P<source>DySample paper, Table \d|(FADE|SAPA|FreqFusion) repository, '
-                    r'(README|training log))\)')
+                    r' \((?P<source>DySample paper, Table \d|(FADE|SAPA|LDA-AQU|DLU|FreqFusion) '
+                    r'repository, (README|training log|figure))\)')
 
 # Config, source and metrics -> rows of the table: upsampler, then its numbers.
 TABLES = {
@@ -90,6 +90,9 @@ TABLES = {
         sapa-deform 44.68 31.74""",
     ('faster-rcnn_r50_fpn-p6-{}_', 'SAPA repository, README', ('box AP', )): 'sapa-deform 39.2',
     ('faster-rcnn_r101_fpn-p6-{}_', 'SAPA repository, README', ('box AP', )): 'sapa-deform 40.6',
+    ('faster-rcnn_r50_fpn-p6-{}_', 'LDA-AQU repository, README', ('box AP', )): 'lda-aqu 39.2',
+    ('faster-rcnn_r50_fpn-p6-{}_', 'LDA-AQU repository, figure', ('box AP', )): 'lda-aqu-lite 38.9',
+    ('faster-rcnn_r50_fpn-p6-{}_', 'DLU repository, README', ('box AP', )): 'dlu 38.6',
     ('upernet_r50_{}_', 'SAPA repository, README', ('mIoU', 'bIoU')): """
         deconv 41.43 27.72
         pixel-shuffle 41.35 27.49

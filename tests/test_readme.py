@@ -8,7 +8,8 @@ import torch
 import yaml
 from mmengine.config import Config
 
-from mmups import __version__
+from mmups import __version__, presets
+from mmups.analysis import Maps, predict
 from mmups.models import build_upsampler, registered_upsamplers
 
 ROOT = Path(__file__).parents[1]
@@ -45,6 +46,26 @@ def test_table_row(name):
     assert set(re.findall(r'`([\w-]+)`', presets)) == expected
     module = build_upsampler(dict(type=name), 256, guide_channels=3 if cls.image_guided else 256)
     assert int(parameters.replace(',', '')) == sum(p.numel() for p in module.parameters())
+
+
+METHODS = {row[0]: row[1:] for row in re.findall(
+    r'^\| \[`([\w-]+)`\]\(#[\w-]+\) \| (\d{4}) \| (yes|no) \| (\w+) \| ([\d,]+) \| ([\d.]+) \|',
+    (ROOT / 'docs/methods.md').read_text(encoding='utf-8'), re.M)}
+
+
+def test_methods_are_there():
+    assert {'dlu', 'lda-aqu', 'lda-aqu-lite', 'resfu'} <= METHODS.keys()
+
+
+@pytest.mark.parametrize('name', METHODS)
+def test_row_of_a_method(name):
+    """What docs/methods.md says of a preset is what it counts."""
+    _, guide, ratio, parameters, macs = METHODS[name]
+    maps = Maps(1, 256, 120, 120)
+    module = build_upsampler(presets()[name], 256, guide_channels=256)
+    assert (guide == 'yes', ratio == 'any') == (module.guided, module.any_size)
+    assert int(parameters.replace(',', '')) == sum(p.numel() for p in module.parameters())
+    assert float(macs) == round(predict(presets()[name], maps).macs, 1)
 
 
 @pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)

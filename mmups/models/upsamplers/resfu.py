@@ -129,9 +129,9 @@ class ReSFU(BaseUpsampler):
             elif isinstance(module, nn.Conv2d):
                 nn.init.normal_(module.weight, std=0.02)
                 nn.init.zeros_(module.bias)
-            elif isinstance(module, _PairedDifference):
-                nn.init.kaiming_normal_(module.weight, mode='fan_out', nonlinearity='relu')
-                nn.init.zeros_(module.bias)
+        for scores in (self.semantic_scores, self.detail_scores):
+            nn.init.kaiming_normal_(scores.weight, mode='fan_out', nonlinearity='relu')
+            nn.init.zeros_(scores.bias)
         super().init_weights()
 
     def upsample(self, x: Tensor, guide: Optional[Tensor],
