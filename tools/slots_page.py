@@ -36,6 +36,9 @@ UNet, DDRNet and PIDNet take images of any size, and VPDDepthHead maps of odd si
 hosts. OCRHead needs the logits of the head before it at the size of its own features: in that
 cascade `logits_upsampler` belongs to OCRHead alone.
 
+"The image" is what `mmups.WithImage` adds behind a backbone's maps, for methods such as NAF that
+are guided by it ([methods.md](methods.md#naf)); all other methods go without a guide there.
+
 Methods that split channels refuse some widths and say so: HRNet-W18's 18 channels need
 `dict(type='DySample', groups=2)`. SAPA takes `norm=False`, and A2U does not fit, where a guide's
 channels are no multiple of 32, such as the 48 of DeepLabV3+ or the 18 of HRNet-W18.""",

@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from .slot import Step
-from .sums import add_to_guide, terms_of_sum, without_guide
+from .sums import add_to_guide, beside_guide, terms_of_sum, without_guide
 
 
 def ladder_steps(channels: Sequence[int], **options: Any) -> list[Step]:
@@ -54,7 +54,7 @@ def _lift_and_fuse(x: Tensor, guides: Sequence[Tensor], upsample_modules: Sequen
         return lift(x, guides, upsample_modules), guides[0]
     fused = []
     for guide, upsample in zip(guides, upsample_modules):
-        x, guide = upsample.fuse(x, guide, guide.shape[2:])
+        x, guide = beside_guide(x, guide, upsample)
         fused.append(guide)
     return x, fused[0]
 
