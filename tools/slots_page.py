@@ -41,6 +41,9 @@ In SegformerHead, LightHamHead, FPNHead, the fusion of UPerHead and every head w
 `input_transform='resize_concat'`, `direct=True` has each map come to the finest one in one step of
 x2, x4 or x8, guided by the finest one: fewer modules, of methods that have such a `scale_factor`.
 
+"The image" is what `mmups.WithImage` adds behind a backbone's maps, for methods such as NAF that
+are guided by it ([methods.md](methods.md#naf)); all other methods go without a guide there.
+
 Methods that split channels refuse some widths and say so: HRNet-W18's 18 channels need
 `dict(type='DySample', groups=2)`. SAPA takes `norm=False`, and A2U does not fit, where a guide's
 channels are no multiple of 32, such as the 48 of DeepLabV3+ or the 18 of HRNet-W18.""",

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from mmdet.models import necks as hosts
 from torch import Tensor
 
-from mmups.models.layers import HostResize, Step, UpsamplingSlot, register_slot
+from mmups.models.layers import HostResize, Step, UpsamplingSlot, beside_guide, register_slot
 
 
 class UpsamplingPAFPN(UpsamplingSlot):
@@ -41,7 +41,7 @@ class UpsamplingPAFPN(UpsamplingSlot):
                                                   self.top_down_blocks,
                                                   reversed(self.upsample_modules)):
             merged[0] = reduce(merged[0])
-            out, finer = upsample.fuse(merged[0], finer, finer.shape[2:])
+            out, finer = beside_guide(merged[0], finer, upsample)
             merged.insert(0, block(torch.cat([out, finer], dim=1)))
         outs = merged[:1]
         for x, downsample, block in zip(merged[1:], self.downsamples, self.bottom_up_blocks):
@@ -77,6 +77,6 @@ class YOLOV3Neck(UpsamplingSlot, hosts.YOLOV3Neck):
         for i, (finer, upsample) in enumerate(zip(feats[-2::-1], reversed(self.upsample_modules)),
                                               start=1):
             x = getattr(self, f'conv{i}')(outs[-1])
-            x, finer = upsample.fuse(x, finer, finer.shape[2:])
+            x, finer = beside_guide(x, finer, upsample)
             outs.append(getattr(self, f'detect{i + 1}')(torch.cat([x, finer], dim=1)))
         return tuple(outs)

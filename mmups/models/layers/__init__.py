@@ -6,7 +6,7 @@ from .hr_module import UpsamplingHRNet
 from .intercept import Intercept, InterceptedStep, traced_steps
 from .ladder import climb, crop_to_half, double, hand_down, ladder_steps, lift, lift_onto, summands
 from .slot import SLOT_OF, NoSite, Parts, Step, UpsamplingPart, UpsamplingSlot, register_slot
-from .sums import add_to_guide
+from .sums import add_to_guide, beside_guide
 from .top_down import extra_levels, top_down
 from .up_conv import UpConv
 from .upsample_step import UpsampleStep
@@ -15,8 +15,8 @@ from .with_image import WithImage, split_image, upsample_by_image
 __all__ = [
     'SLOT_OF', 'FPNPass', 'HostResize', 'Intercept', 'InterceptedStep', 'NoSite', 'Parts',
     'Step', 'UpConv', 'UpsampleStep', 'UpsamplingFPN', 'UpsamplingHRNet', 'UpsamplingPart',
-    'UpsamplingSlot', 'WithImage', 'add_to_guide', 'climb', 'crop_to_half', 'double',
-    'extra_levels', 'hand_down', 'ladder_steps', 'laterals_of', 'lift', 'lift_onto',
+    'UpsamplingSlot', 'WithImage', 'add_to_guide', 'beside_guide', 'climb', 'crop_to_half',
+    'double', 'extra_levels', 'hand_down', 'ladder_steps', 'laterals_of', 'lift', 'lift_onto',
     'register_slot', 'split_image', 'summands', 'top_down', 'traced_steps', 'upsample_by_image',
     'whole_factor'
 ]

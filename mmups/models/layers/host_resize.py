@@ -21,6 +21,7 @@ class HostResize(nn.Module):
 
     any_size = True
     includes_guide = False
+    enhances_guide = False
 
     def __init__(self, resize: Callable, kwargs: dict[str, Any]):
         super().__init__()
@@ -41,10 +42,6 @@ class HostResize(nn.Module):
             kwargs.pop('scale_factor')
             kwargs.pop('recompute_scale_factor', None)
         return self.resize(x, size=size, **kwargs)
-
-    def fuse(self, x: Tensor, guide: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        """The resized map, and the guide as it came."""
-        return self(x, guide, size), guide
 
     def extra_repr(self) -> str:
         return ', '.join(f'{key}={value!r}' for key, value in self.kwargs.items())

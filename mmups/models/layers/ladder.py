@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from .slot import Step
-from .sums import add_to_guide, terms_of_sum, without_guide
+from .sums import add_to_guide, beside_guide, terms_of_sum, without_guide
 
 
 def leaps(upsample: nn.Module) -> bool:
@@ -66,7 +66,7 @@ def _lift_and_fuse(x: Tensor, guides: Sequence[Tensor], upsample_modules: Sequen
         return lift(x, guides, upsample_modules), guides[0]
     fused = []
     for guide, upsample in zip(guides, upsample_modules):
-        x, guide = upsample.fuse(x, guide, guide.shape[2:])
+        x, guide = beside_guide(x, guide, upsample)
         fused.append(guide)
     return x, fused[0]
 

@@ -1,7 +1,8 @@
-"""What a method means, whose output holds its guide (gated FADE), where a host sums maps.
+"""What a method means for a host's fusion, if its output holds its guide, or it changes the guide.
 
-In such a sum every map counts once. For a method without the guide in its output these functions
-add; nobody else asks for ``includes_guide``.
+Where a host sums maps, every map counts once. For a method without the guide in its output these
+functions add; nobody else asks for ``includes_guide``. Where a host lays maps side by side, it
+takes the guide as the method leaves it; nobody else asks for ``enhances_guide``.
 """
 from collections.abc import Sequence
 
@@ -24,3 +25,12 @@ def terms_of_sum(guide: Tensor, outs: Sequence[Tensor], upsample: nn.Module) -> 
         return [guide, *outs]
     first, *others = outs
     return [first, *(without_guide(guide, out, upsample) for out in others)]
+
+
+def beside_guide(x: Tensor, guide: Tensor, upsample: nn.Module) -> tuple[Tensor, Tensor]:
+    """A map at its guide's size, and the guide, as :meth:`BaseUpsampler.fuse` gives them."""
+    size = guide.shape[2:]
+    # By a call of the module, which may be wrapped (sharded, checkpointed), not of its method.
+    if upsample.enhances_guide:
+        return upsample(x, guide, size, fuse=True)
+    return upsample(x, guide, size), guide

@@ -1,5 +1,5 @@
 """What takes the place of a transposed convolution that changes the number of channels."""
-from typing import Optional
+from typing import Optional, Union
 
 from mmengine.model import BaseModule
 from torch import Tensor, nn
@@ -20,12 +20,16 @@ class UpConv(BaseModule):
         self.upsample = upsample
         self.conv = nn.Conv2d(upsample.in_channels, out_channels, 1)
 
-    def forward(self, x: Tensor, guide: Optional[Tensor] = None,
-                size: Optional[tuple[int, int]] = None) -> Tensor:
-        """(N, in_channels, h, w) to (N, out_channels, 2h, 2w), or to ``size``."""
-        return self.conv(self.upsample(x, guide, size))
+    @property
+    def enhances_guide(self) -> bool:
+        return self.upsample.enhances_guide
 
-    def fuse(self, x: Tensor, guide: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        """The result of :meth:`forward`, and the guide, as the upsampler's ``fuse`` has them."""
-        out, guide = self.upsample.fuse(x, guide, size)
+    def forward(self, x: Tensor, guide: Optional[Tensor] = None,
+                size: Optional[tuple[int, int]] = None, fuse: bool = False
+                ) -> Union[Tensor, tuple[Tensor, Tensor]]:
+        """(N, in_channels, h, w) to (N, out_channels, 2h, 2w), or to ``size``; with ``fuse`` also
+        the guide, as of the upsampler."""
+        if not fuse:
+            return self.conv(self.upsample(x, guide, size))
+        out, guide = self.upsample(x, guide, size, fuse=True)
         return self.conv(out), guide

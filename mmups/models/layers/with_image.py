@@ -11,7 +11,6 @@ from typing import Any, Optional, Union
 
 from torch import Tensor, nn
 
-from mmups.models.upsamplers import BaseUpsampler
 from mmups.registry import MODELS
 
 from .intercept import resolve_host
@@ -65,8 +64,8 @@ def _blank(base: type, host: type) -> nn.Module:
 
 
 def needs_image(upsample: nn.Module) -> bool:
-    """Whether a module that takes a step is guided by the image."""
-    return isinstance(upsample, BaseUpsampler) and upsample.image_guided
+    """Whether what takes a step, an upsampler or a layer of a host, is guided by the image."""
+    return getattr(upsample, 'image_guided', False)
 
 
 def split_image(maps: Sequence, upsample_modules: Iterable[nn.Module]

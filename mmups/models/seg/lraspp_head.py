@@ -8,7 +8,7 @@ from mmseg.models.decode_heads import LRASPPHead as HostLRASPPHead
 from mmseg.models.utils import resize
 from torch import Tensor
 
-from mmups.models.layers import Step, register_slot
+from mmups.models.layers import Step, beside_guide, register_slot
 
 from .head import UpsamplingHead
 
@@ -35,6 +35,6 @@ class LRASPPHead(UpsamplingHead, HostLRASPPHead):
         x = self.conv_up_input(self.aspp_conv(x) * gate)
         for i in range(len(self.branch_channels) - 1, -1, -1):
             branch = self.convs[i](inputs[i])
-            x, branch = self.upsample_modules[i].fuse(x, branch, branch.shape[2:])
+            x, branch = beside_guide(x, branch, self.upsample_modules[i])
             x = self.conv_ups[i](torch.cat([x, branch], dim=1))
         return self.cls_seg(x)

@@ -7,7 +7,7 @@ import torch
 from mmseg.models.decode_heads import DepthwiseSeparableASPPHead as HostDepthwiseSeparableASPPHead
 from torch import Tensor
 
-from mmups.models.layers import Step, register_slot
+from mmups.models.layers import Step, beside_guide, register_slot
 
 from .head import UpsamplingHead
 
@@ -53,6 +53,6 @@ class DepthwiseSeparableASPPHead(UpsamplingHead, HostDepthwiseSeparableASPPHead)
         output = self._forward_feature(inputs)
         if self.c1_bottleneck is not None:
             c1 = self.c1_bottleneck(inputs[0])
-            output, c1 = self.upsample_modules[0].fuse(output, c1, c1.shape[2:])
+            output, c1 = beside_guide(output, c1, self.upsample_modules[0])
             output = torch.cat([output, c1], dim=1)
         return self.cls_seg(self.sep_bottleneck(output))

@@ -10,7 +10,14 @@ from mmseg.models.backbones import UNet as HostUNet
 from mmseg.models.backbones.unet import DeconvModule, InterpConv
 from torch import Tensor, nn
 
-from mmups.models.layers import Parts, Step, UpsamplingPart, UpsamplingSlot, register_slot
+from mmups.models.layers import (
+    Parts,
+    Step,
+    UpsamplingPart,
+    UpsamplingSlot,
+    beside_guide,
+    register_slot,
+)
 
 
 class UpConvBlock(UpsamplingPart):
@@ -38,7 +45,7 @@ class UpConvBlock(UpsamplingPart):
         upsample, = self.upsample_modules
         if self._conv_first:
             x = self.upsample(x)
-        x, skip = upsample.fuse(x, skip, skip.shape[2:])
+        x, skip = beside_guide(x, skip, upsample)
         if not self._conv_first:
             x = self.upsample(x)
         return self.conv_block(torch.cat([skip, x], dim=1))

@@ -10,6 +10,8 @@ from mmups.models.layers import climb, hand_down, ladder_steps, lift_onto, summa
 class Recorder(nn.Module):
     """Nearest interpolation to ``size`` that keeps what it was called with."""
 
+    enhances_guide = False
+
     def __init__(self, any_size=False, includes_guide=False):
         super().__init__()
         self.any_size = any_size
@@ -19,9 +21,6 @@ class Recorder(nn.Module):
     def forward(self, x, guide=None, size=None):
         self.calls.append((x, guide, tuple(size)))
         return F.interpolate(x, size=size)
-
-    def fuse(self, x, guide, size):
-        return self(x, guide, size), guide
 
 
 @pytest.fixture
@@ -96,8 +95,11 @@ def test_climb(maps, recorders):
 class Enhancer(Recorder):
     """Returns another guide than it was given."""
 
-    def fuse(self, x, guide, size):
-        return self(x, guide, size), 10 * guide
+    enhances_guide = True
+
+    def forward(self, x, guide, size, fuse):
+        assert fuse
+        return super().forward(x, guide, size), 10 * guide
 
 
 def test_climb_takes_the_enhanced_guide(maps):
