@@ -78,7 +78,7 @@ def test_killed_and_called_again(scenes, tool, tmp_path):
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     first = folder / 'runs/bilinear/seed_0'
     deadline = time.time() + 240
-    while not (first / 'iter_4.pth').exists():
+    while not (first / 'iter_6.pth').exists():  # is being written: iter_4 is whole
         assert main.poll() is None and time.time() < deadline
         time.sleep(0.02)
     victim, = child_of(main.pid)
