@@ -20,7 +20,7 @@ from mmups.engine.comparison import pictures, run  # noqa: E402
 from mmups.engine.comparison.campaign import duration, state_of  # noqa: E402
 from mmups.engine.comparison.check import Problems  # noqa: E402
 from mmups.engine.comparison.cost import Size, measure_cost  # noqa: E402
-from mmups.engine.comparison.ledger import append, read  # noqa: E402
+from mmups.engine.comparison.ledger import append, held, read  # noqa: E402
 from mmups.engine.comparison.measures import added, split_classes, with_boundaries  # noqa: E402
 from mmups.engine.comparison.preview import preview  # noqa: E402
 from mmups.engine.label_maps import NONE, label_maps  # noqa: E402
@@ -100,6 +100,13 @@ def test_a_run(comparison, monkeypatch):
         assert 0 < low <= own[kind]['ratio'] <= high and own[kind]['peak_bytes'] > 0
 
 
+def test_a_run_that_another_process_is_at(comparison, monkeypatch):
+    monkeypatch.setattr(run, 'measured', None)
+    with held(comparison.run('dysample', 0).folder / 'lock'):
+        assert run.execute(comparison.folder, 'dysample', 0) == run.BUSY
+    assert read(comparison.folder) == []
+
+
 def test_weights_that_are_given(comparison, scenes, tmp_path):
     """No training; a checkpoint of another upsampler is refused."""
     own = comparison.run('bilinear', 0)
@@ -142,7 +149,7 @@ def test_all_problems_at_once(scenes, tmp_path, monkeypatch):
                                sites=['neck'], data=False)
     assert comparison.sites == ['neck']
     text = '\n'.join(preview(comparison, 4, 'by submitit, slurm'))
-    assert 'neck, mmdet.FPN to mmups.FPN' in text and '2, 4 at a time, by submitit' in text
+    assert 'neck, mmups.FPN to mmups.FPN' in text and '2, 4 at a time, by submitit' in text
     assert 'nothing is measured yet' in text and not (tmp_path / 'out').exists()
 
 
