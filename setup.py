@@ -15,7 +15,7 @@ from setuptools.command.editable_wheel import editable_wheel
 ROOT = Path(__file__).parent
 # The hosts are extras: a maintained fork of OpenMMLab (onedl-*) provides the same modules, and
 # mmups must not pull the other distribution in beside it.
-EXTRAS = ('mmdet', 'mmseg', 'demo', 'corruptions', 'tests', 'mim')
+EXTRAS = ('mmdet', 'mmseg', 'demo', 'corruptions', 'compare', 'tests', 'mim')
 
 
 def requirements(name):

@@ -81,7 +81,7 @@ def start_alike(runner: Runner, baseline: Config, seed: int) -> None:
         model.init_weights()
     share(model, {key: value.to(_device(model)) for key, value in shared_state(first).items()})
     model.init_weights = _done
-    runner.set_randomness(**runner._randomness_cfg)
+    runner.set_randomness(**runner.cfg.randomness)
 
 
 def _done() -> None:

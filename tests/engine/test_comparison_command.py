@@ -78,7 +78,7 @@ def test_killed_and_called_again(scenes, tool, tmp_path):
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     first = folder / 'runs/bilinear/seed_0'
     deadline = time.time() + 240
-    while not (first / 'iter_4.pth').exists():
+    while not (first / 'iter_6.pth').exists():  # is being written: iter_4 is whole
         assert main.poll() is None and time.time() < deadline
         time.sleep(0.02)
     victim, = child_of(main.pid)
@@ -95,9 +95,9 @@ def test_killed_and_called_again(scenes, tool, tmp_path):
     done = tool('compare.py', *call, cwd=scenes)
     assert 'bilinear, seed 0: done (2 of 2 runs done)' in done.stdout
     assert 'dysample, seed 0: ' not in done.stdout
-    log = (first / 'log.txt').read_text()
-    resumed = log[log.index('resumed from epoch' if 'resumed from epoch' in log else 'resumed'):]
-    assert f'[{last:>2}/20]' not in resumed and f'[{last + 1:>2}/20]' in resumed
+    resumed = (first / 'log.txt').read_text().partition(f'Advance dataloader {last} steps')[2]
+    iterations = [f'[{number:>2}/20]' in resumed for number in range(1, 21)]
+    assert iterations == [False] * last + [True] * (20 - last)
     content = (folder / 'runs.jsonl').read_bytes()
     assert content.startswith(rows) and content.count(b'\n') == 2
     assert {json.loads(line)['upsampler'] for line in content.splitlines()} == {

@@ -17,9 +17,10 @@ from mmseg.structures import SegDataSample  # noqa: E402
 
 from mmups.engine.cli import read_config  # noqa: E402
 from mmups.engine.comparison import pictures, run  # noqa: E402
+from mmups.engine.comparison.campaign import duration, state_of  # noqa: E402
 from mmups.engine.comparison.check import Problems  # noqa: E402
 from mmups.engine.comparison.cost import Size, measure_cost  # noqa: E402
-from mmups.engine.comparison.ledger import append, read  # noqa: E402
+from mmups.engine.comparison.ledger import append, held, read  # noqa: E402
 from mmups.engine.comparison.measures import added, split_classes, with_boundaries  # noqa: E402
 from mmups.engine.comparison.preview import preview  # noqa: E402
 from mmups.engine.label_maps import NONE, label_maps  # noqa: E402
@@ -99,6 +100,13 @@ def test_a_run(comparison, monkeypatch):
         assert 0 < low <= own[kind]['ratio'] <= high and own[kind]['peak_bytes'] > 0
 
 
+def test_a_run_that_another_process_is_at(comparison, monkeypatch):
+    monkeypatch.setattr(run, 'measured', None)
+    with held(comparison.run('dysample', 0).folder / 'lock'):
+        assert run.execute(comparison.folder, 'dysample', 0) == run.BUSY
+    assert read(comparison.folder) == []
+
+
 def test_weights_that_are_given(comparison, scenes, tmp_path):
     """No training; a checkpoint of another upsampler is refused."""
     own = comparison.run('bilinear', 0)
@@ -133,14 +141,15 @@ def test_all_problems_at_once(scenes, tmp_path, monkeypatch):
     assert text.startswith('10 problems, and nothing was started:\n- no cluster\n')
     for part in ('nearest is given 2 times', '0 is given 2 times', '-1 is no seed',
                  "no upsampler 'dysampl'", 'fade does not fit site roi_head.mask_head: FADE needs',
-                 "no attack 'foo'", 'eps is in units of 0..255', 'data/digit_scenes is not there', 'instances_val.json is not there'):
+                 "no attack 'foo'", 'eps is in units of 0..255', 'data/digit_scenes is not there',
+                 'instances_val.json is not there'):
         assert part in text, part
     assert not (tmp_path / 'out').exists()
     comparison = comparison_in(tmp_path / 'out', ('nearest', 'fade'), (0, ), cfg,
                                sites=['neck'], data=False)
     assert comparison.sites == ['neck']
     text = '\n'.join(preview(comparison, 4, 'by submitit, slurm'))
-    assert 'neck, mmdet.FPN to mmups.FPN' in text and '2, 4 at a time, by submitit' in text
+    assert 'neck, mmups.FPN to mmups.FPN' in text and '2, 4 at a time, by submitit' in text
     assert 'nothing is measured yet' in text and not (tmp_path / 'out').exists()
 
 
@@ -233,6 +242,17 @@ def test_the_work_of_all_else_is_that_of_the_baseline():
         parameters=130, upsampler_parameters=30, macs=1030)
     assert Size(90, 30, 1207, 80).beside(base)['macs'] == 1207  # it takes another step's place
     assert Size(130, 30, None).beside(base)['macs'] is None
+
+
+def test_time_that_is_left(comparison):
+    """By the mean of the runs that are done; those that failed are not waited for."""
+    assert [duration(seconds) for seconds in (0, 61, 4000)] == ['0 min', '2 min', '1 h 7 min']
+    assert str(state_of(comparison, 1)) == '0 of 2 runs done'
+    append(comparison.folder, dict(upsampler='dysample', seed=0, seconds=dict(train=90, test=30)))
+    state = state_of(comparison, 1)
+    assert state.left == 120 and str(state) == '1 of 2 runs done, about 2 min left'
+    comparison.seeds = [0, 1]
+    assert state_of(comparison, 2).left == 240 and state_of(comparison, 3, failed=1).left == 120
 
 
 def test_depth_is_measured_and_not_drawn(comparison, monkeypatch):

@@ -74,6 +74,23 @@ def test_is_the_functional_core_over_the_data_set(kwargs):
     assert metrics['mBIoU'] == pytest.approx(100 * (intersect / union).nanmean().item())
 
 
+def test_numbers_of_classes():
+    """Over the data set, by counting pixels; a class that does not occur has none."""
+    pictures = [picture(seed) for seed in (1, 2)]
+    metrics = evaluate([[sample(pred, target)] for pred, target in pictures], width=2,
+                       classwise=True)
+    plain = evaluate([[sample(pred, target)] for pred, target in pictures], width=2)
+    assert {key: metrics.pop(key) for key in KEYS} == plain
+    for label, name in enumerate(CLASSES[:3]):
+        known = [(p[t != 255].tolist(), t[t != 255].tolist()) for p, t in pictures]
+        both = sum(a == b == label for p, t in known for a, b in zip(p, t))
+        either = sum(label in (a, b) for p, t in known for a, b in zip(p, t))
+        assert metrics.pop(f'IoU.{name}') == pytest.approx(100 * both / either)
+    bands = [metrics.pop(f'BIoU.{name}') for name in CLASSES[:3]]
+    assert np.mean(bands) == pytest.approx(plain['mBIoU'])
+    assert metrics.keys() == {'IoU.road', 'BIoU.road'} and np.isnan(list(metrics.values())).all()
+
+
 def test_batches_do_not_matter():
     samples = [sample(*picture(seed)) for seed in range(4)]
     together = evaluate([samples])
