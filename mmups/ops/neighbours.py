@@ -64,6 +64,6 @@ def _samples(value: Tensor, height: int, width: int, kernel_size: int) -> Iterat
         for b in range(kernel_size):
             y = rows / height + 2 * (a - kernel_size // 2) / h - 1
             x = columns / width + 2 * (b - kernel_size // 2) / w - 1
-            grid = torch.stack(torch.meshgrid(x, y, indexing='xy'), dim=-1)  # (H, W, 2)
+            grid = torch.stack((x.expand(height, width), y.unsqueeze(1).expand(height, width)), -1)
             yield F.grid_sample(value, grid.expand(value.shape[0], -1, -1, -1), mode='bilinear',
                                 padding_mode='border', align_corners=False)
