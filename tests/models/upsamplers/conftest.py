@@ -124,7 +124,8 @@ def pytest_collection_modifyitems(items):
             continue
         recorder = params.get('recorder')
         if recorder in ('compile', 'onnx-18') and case.name in HEAVY or (
-                case.name in HEAVIEST and recorder not in (None, 'onnx-traced-16')):
+                case.name in HEAVIEST and recorder is not None
+                and (recorder != 'onnx-traced-16' or params.get('s') == 3)):
             item.add_marker('slow')
 
 
