@@ -40,7 +40,8 @@ def test_passes(preset, memory_format):
     gradients = passes.training()
     assert gradients[0].shape == (1, 32, 4, 6)
     guided = len(gradients) > 1 and gradients[1].shape == (1, 32, 8, 12)
-    assert guided == preset.startswith(('a2u', 'fade', 'indexnet', 'resfu', 'sapa'))
+    assert guided == preset.startswith((
+        'a2u', 'fade', 'freqfusion', 'indexnet', 'resfu', 'sapa'))
     assert all(gradient.isfinite().all() for gradient in gradients)
 
 

@@ -39,7 +39,8 @@ def refusal(cfg):
      "['dyscope', 'groups', 'init_cfg', 'static', 'style']. "
      "['mode'] are keys of IndexNet, Interpolate"),
     (dict(type='Deconv', kernel_size=11, small_kernel_size=3),
-     "Deconv does not take ['small_kernel_size']; its keys are ['init_cfg', 'kernel_size']. "
+     "Deconv does not take ['small_kernel_size']; its keys are ['groups', 'init_cfg', "
+     "'kernel_size']. "
      "['small_kernel_size'] are keys of LCTC"),
     (dict(type='FADE', gating=True, embedding_dim=8, typo=1),
      "FADE does not take ['embedding_dim', 'typo']; its keys are ['compressed_channels', 'gating', "
@@ -201,8 +202,8 @@ def test_keys_of_ones_own_are_no_keys_of_another_type(own):
     """The hint knows registered classes of anybody, and does not blame a class for its own keys."""
     assert "['strength', 'style'] are keys of" in refusal(
         dict(type='CARAFE', strength=1., style='lp'))
-    assert refusal(dict(type='Closed', groups=4)).startswith(
-        "Closed does not take ['groups']; its keys are []. ['groups'] are keys of DySample")
+    assert refusal(dict(type='Closed', style='lp')).startswith(
+        "Closed does not take ['style']; its keys are []. ['style'] are keys of DySample")
 
 
 def test_a_fault_inside_a_constructor_is_not_renamed():
