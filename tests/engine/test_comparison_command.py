@@ -1,6 +1,7 @@
 """tools/compare.py from its command line."""
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -88,14 +89,15 @@ def test_killed_and_called_again(scenes, tool, tmp_path):
     assert 'bilinear, seed 0: failed' in out and 'dysample, seed 0: done' in out
     assert '1 failed: bilinear, seed 0. The same command tries them again.' in out
     assert 'Iter(train)' in out.split('the end of')[1]
-    last = int((first / 'last_checkpoint').read_text().strip()[:-len('.pth')].rpartition('_')[2])
-    assert 4 <= last < 20
     rows = (folder / 'runs.jsonl').read_bytes()
 
     done = tool('compare.py', *call, cwd=scenes)
     assert 'bilinear, seed 0: done (2 of 2 runs done)' in done.stdout
     assert 'dysample, seed 0: ' not in done.stdout
-    resumed = (first / 'log.txt').read_text().partition(f'Advance dataloader {last} steps')[2]
+    log = (first / 'log.txt').read_text()
+    last, resumed = re.search(r'Advance dataloader (\d+) steps(.*)', log, re.DOTALL).groups()
+    last = int(last)
+    assert 4 <= last < 20
     iterations = [f'[{number:>2}/20]' in resumed for number in range(1, 21)]
     assert iterations == [False] * last + [True] * (20 - last)
     content = (folder / 'runs.jsonl').read_bytes()

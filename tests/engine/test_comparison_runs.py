@@ -1,5 +1,6 @@
 """A run of a comparison, what it measures, what it is refused for; pictures and costs."""
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +99,30 @@ def test_a_run(comparison, monkeypatch):
     for kind in ('forward', 'forward+backward'):
         low, high = own[kind]['quartiles']
         assert 0 < low <= own[kind]['ratio'] <= high and own[kind]['peak_bytes'] > 0
+
+
+def test_what_a_killed_process_leaves(tmp_path):
+    """Half of a checkpoint, or of the file that names the last one."""
+    assert run.latest_checkpoint(tmp_path) is None
+    for index, name in enumerate(('iter_2.pth', 'iter_10.pth', 'iter_12.pth', 'best_mIoU_2.pth',
+                                  'pretrained.pth')):
+        torch.save(dict(state_dict={}, **({} if name == 'pretrained.pth' else
+                                          dict(optimizer={}))), tmp_path / name)
+        os.utime(tmp_path / name, (index, index))
+    content = (tmp_path / 'iter_12.pth').read_bytes()
+    (tmp_path / 'iter_12.pth').write_bytes(content[:len(content) // 2])
+    (tmp_path / 'last_checkpoint').touch()
+    assert run.latest_checkpoint(tmp_path) == str(tmp_path / 'iter_10.pth')
+
+
+def test_checkpoints_of_runs(scenes, tmp_path, monkeypatch):
+    """Two at least, in the run's own folder."""
+    monkeypatch.chdir(scenes)
+    hook = 'default_hooks.checkpoint'
+    comparison = comparison_in(tmp_path, cfg=tiny(**{f'{hook}.max_keep_ckpts': 1,
+                                                     f'{hook}.out_dir': 'elsewhere'}))
+    own = comparison.config_of(comparison.runs[0]).default_hooks.checkpoint
+    assert own.max_keep_ckpts == 2 and 'out_dir' not in own
 
 
 def test_a_run_that_another_process_is_at(comparison, monkeypatch):

@@ -119,6 +119,11 @@ class Comparison:
         cfg.launcher, cfg.resume = 'none', False
         cfg.randomness = dict(cfg.get('randomness') or {}, seed=run.seed)
         cfg.test_evaluator = with_boundaries(cfg.test_evaluator)
+        hook = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
+        for key in ('out_dir', 'save_optimizer', 'save_param_scheduler'):  # by default: all of it,
+            hook.pop(key, None)  # in the run's own folder
+        if hook.get('max_keep_ckpts') == 1:  # mmengine removes the old one before the new is whole
+            hook['max_keep_ckpts'] = 2
         return cfg
 
     @property

@@ -10,7 +10,8 @@ import torch
 from filelock import Timeout
 from mmengine.config import Config
 from mmengine.hooks import Hook
-from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.runner import Runner
+from mmengine.runner.checkpoint import CheckpointLoader
 
 from mmups.analysis import machine
 
@@ -78,24 +79,40 @@ def trained(comparison: Comparison, run: Run) -> tuple[str, float]:
     done = run.folder / 'trained.json'
     if not done.is_file():
         cfg = comparison.config_of(run)
-        latest = find_latest_checkpoint(str(run.folder))
-        resume = bool(latest) and Path(latest).is_file()
-        if resume:
+        latest = latest_checkpoint(run.folder)
+        if latest:
             cfg.resume, cfg.load_from = True, latest
         runner = build_runner(named(cfg, 'train'))
-        if resume:
+        if latest:
             check_weights(runner.model, latest, exact=True)
         start_alike(runner, comparison.baseline_of(run), run.seed)
-        watch = Stopwatch(resume)
+        watch = Stopwatch(bool(latest))
         runner.register_hook(watch, 'VERY_LOW')
         runner.train()
-        checkpoint = find_latest_checkpoint(str(run.folder))
+        checkpoint = latest_checkpoint(run.folder)
         if checkpoint is None:
             raise ValueError(f'training left no checkpoint in {run.folder}: the config needs '
                              'default_hooks.checkpoint with save_last=True')
         write(done, json.dumps(dict(checkpoint=Path(checkpoint).name, seconds=watch.seconds)))
     found = json.loads(done.read_text(encoding='utf-8'))
     return str(run.folder / found['checkpoint']), found['seconds']
+
+
+def latest_checkpoint(folder: Path) -> Optional[str]:
+    """The newest whole checkpoint of a training; None: there is none.
+
+    mmengine's ``last_checkpoint`` does not always say it: a process that is killed while it writes
+    a checkpoint, or that file, leaves half of it.
+    """
+    paths = [path for path in folder.glob('*.pth') if not path.name.startswith('best_')]
+    for path in sorted(paths, key=lambda path: path.stat().st_mtime_ns, reverse=True):
+        try:
+            state = CheckpointLoader.load_checkpoint(str(path), map_location='cpu')
+        except Exception:  # PyTorch has many words for a file that was cut off
+            continue
+        if 'optimizer' in state:
+            return str(path)
+    return None
 
 
 class Stopwatch(Hook):
