@@ -195,7 +195,8 @@ class Comparison:
                 for name in self.upsamplers if name != self.baseline]
 
     def attacked(self, measure: Measure) -> dict[tuple[str, str], list[Measure]]:
-        """Attack and norm -> the measures of a clean one under it, from the least budget on."""
+        """Attack and norm -> the measures of a clean one under it, from budget 0 on, which is the
+        metric of those images that were attacked."""
         found: dict = {}
         for other in sorted(self.values, key=lambda other: other.eps):
             if other.attack and (other.metric, other.label) == (measure.metric, measure.label):
@@ -208,6 +209,10 @@ def _measures(run: Mapping) -> list[tuple[Measure, Any]]:
     found += [(Measure(metric, label=label), value) for metric, by in run['classes'].items()
               for label, value in by.items()]
     rows = [row for row in run['robustness'] if row['kind'] == 'attack']
+    clean = next((row['metrics'] for row in run['robustness'] if row['kind'] == 'clean'), {})
+    # Without an attack on the same images, which may be a part of the test set.
+    found += [(Measure(name, attack, norm), value) for name, value in clean.items()
+              for attack, norm in dict.fromkeys((row['name'], row['norm']) for row in rows)]
     for row in sorted(rows, key=lambda row: row['steps'] or 0):  # of equals, the last one counts
         found += [(Measure(name, row['name'], row['norm'], float(row['eps'])), value)
                   for name, value in row['metrics'].items()]

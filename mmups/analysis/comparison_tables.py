@@ -88,9 +88,12 @@ def robustness_table(comparison: Comparison, measure: Measure) -> Optional[Table
     measures = [m for found in comparison.attacked(measure).values() for m in found]
     if not measures:
         return None
+    unharmed = [m for m in measures if not m.eps][:1]  # the same for all attacks
+    measures = [*unharmed, *(m for m in measures if m.eps)]
     rows = [[name, *(_both(comparison, attacked, name) for attacked in measures)]
             for name in comparison.upsamplers]
-    head = ['upsampler', *(f'{m.attack}, {m.norm} {m.eps:g}/255' for m in measures)]
+    head = ['upsampler', *('clean, of the same images' if not m.eps else
+                           f'{m.attack}, {m.norm} {m.eps:g}/255' for m in measures)]
     return Table(head, rows, f'{measure.metric} {arrow(measure)} under attack: mean; difference to '
                              f'{comparison.baseline}. '
                              f'{chance(comparison.differences(measures))}')

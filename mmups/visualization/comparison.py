@@ -156,7 +156,7 @@ def draw_attacks(comparison: Comparison, measure: Measure, out: Union[str, Path]
         raise ValueError(f'{measure} was not measured under an attack')
     look = looks(comparison)
     names = [name for name in comparison.upsamplers if comparison.of(measure, name)]
-    budgets = 1 + max(map(len, attacks.values()))
+    budgets = max(map(len, attacks.values()))
     figure = canvas(5 + max(4.5, 0.1 * len(names) * budgets), 3.4 * len(attacks) + 0.9,
                     f'{measure.metric} {arrow(measure)} under attack: mean and standard deviation '
                     f'over seeds; difference to {comparison.baseline} with '
@@ -165,11 +165,11 @@ def draw_attacks(comparison: Comparison, measure: Measure, out: Union[str, Path]
         width_ratios=[4.5, max(4.5, 0.1 * len(names) * budgets)]))
     for (left, right), ((attack, norm), attacked) in zip(axes, attacks.items()):
         for name in names:
-            _draw_over_eps(left, comparison, [measure, *attacked], name, look[name])
+            _draw_over_eps(left, comparison, attacked, name, look[name])
         left.set_xlabel(EPS, fontsize=8)
         left.set_ylabel(measure.metric, fontsize=8)
         left.set_title(f'{attack}, {norm}', fontsize=9)
-        _draw_differences_over_eps(right, comparison, [measure, *attacked], names, look)
+        _draw_differences_over_eps(right, comparison, attacked, names, look)
         right.set_ylabel(f'less {comparison.baseline}', fontsize=8)
         for axis in (left, right):
             axis.grid(alpha=0.3)
@@ -213,5 +213,5 @@ def _draw_differences_over_eps(axis: Axes, comparison: Comparison, measures: Seq
     for place in range(len(measures) - 1):
         axis.axvline(place + 0.5, color='black', linewidth=0.4, linestyle=':')
     axis.set_xlim(-0.5, len(measures) - 0.5)
-    axis.set_xticks(range(len(measures)), [f'{m.eps:g}' if m.attack else 'clean' for m in measures])
+    axis.set_xticks(range(len(measures)), [f'{m.eps:g}' if m.eps else 'clean' for m in measures])
     axis.set_xlabel(EPS, fontsize=8)

@@ -123,7 +123,9 @@ def test_attacks_have_their_most_steps_and_classes_their_numbers(folder):
     attacked = Measure('mIoU', 'pgd', 'linf', 1.)
     assert comparison.of(attacked, 'bilinear')[0] == row['metrics']['mIoU']
     assert {key: [m.eps for m in found] for key, found in comparison.attacked(MIOU).items()} == {
-        ('pgd', 'linf'): [0.25, 1], ('cospgd', 'linf'): [0.25, 1]}
+        ('pgd', 'linf'): [0, 0.25, 1], ('cospgd', 'linf'): [0, 0.25, 1]}
+    clean = next(r for r in run['robustness'] if r['kind'] == 'clean')
+    assert comparison.of(Measure('mIoU', 'pgd', 'linf'), 'bilinear')[0] == clean['metrics']['mIoU']
     grass = Measure('IoU', label='grass')
     assert comparison.of(grass, 'bilinear')[0] == run['classes']['IoU']['grass']
     assert Measure('BIoU', label='grass') not in comparison.values  # not a number
@@ -199,8 +201,9 @@ def test_tables_of_classes_attacks_and_time(folder):
     assert [row[0] for row in biou.rows] == ['background', 'digit_0', 'brick']
     assert 'of 8 intervals exclude zero' in iou.caption
     attacks = robustness_table(comparison, MIOU)
-    assert attacks.head[1:] == ['pgd, linf 0.25/255', 'pgd, linf 1/255', 'cospgd, linf 0.25/255',
-                                'cospgd, linf 1/255']
+    assert attacks.head[1:] == [
+        'clean, of the same images', 'pgd, linf 0.25/255', 'pgd, linf 1/255',
+        'cospgd, linf 0.25/255', 'cospgd, linf 1/255']
     assert [';' in row[1] for row in attacks.rows] == [False, True, True]
     grass = comparison.summary(Measure('IoU', label='grass'), 'bilinear')
     assert iou.rows[2][1] == f'{grass.mean:.2f}'

@@ -52,11 +52,12 @@ def climb(maps: Sequence[Tensor], upsample_modules: Iterable[nn.Module]) -> list
     Returns:
         Maps (N, C, h_0, w_0), in the order of ``maps``.
     """
-    enhanced, lifted = maps[-1], []
-    for _, guides, modules in _climbs(maps, upsample_modules):
-        x, enhanced = _lift_and_fuse(enhanced, guides, modules)
+    taken, lifted = list(maps), []
+    for level, guides, modules in _climbs(maps, upsample_modules):
+        x, guide = _lift_and_fuse(taken[level], guides, modules)
+        taken[len(guides) - 1] = guide  # the level of the first guide
         lifted.append(x)
-    return [enhanced, *lifted[::-1]]
+    return [taken[0], *lifted[::-1]]
 
 
 def _lift_and_fuse(x: Tensor, guides: Sequence[Tensor], upsample_modules: Sequence[nn.Module]
@@ -75,22 +76,22 @@ def summands(maps: Sequence[Tensor], upsample_modules: Iterable[nn.Module]) -> l
     """Maps whose sum is that of all ``maps``, brought to the size of the finest as in
     :func:`climb`, each once also where a method's output holds its guide."""
     lifted = []
-    for x, guides, modules in _climbs(maps, upsample_modules):
-        lifted.append(lift(x, guides, modules, own_part=True))
+    for level, guides, modules in _climbs(maps, upsample_modules):
+        lifted.append(lift(maps[level], guides, modules, own_part=True))
     return terms_of_sum(maps[0], lifted[::-1], modules[-1]) if lifted else [maps[0]]
 
 
 def _climbs(maps: Sequence[Tensor], upsample_modules: Iterable[nn.Module]
-            ) -> Iterator[tuple[Tensor, Sequence[Tensor], list[nn.Module]]]:
-    """Each map but the finest, the coarsest first, with the guides and modules of its rungs."""
+            ) -> Iterator[tuple[int, Sequence[Tensor], list[nn.Module]]]:
+    """Each level but the finest, the coarsest first, with guides and modules of its rungs."""
     modules = list(upsample_modules)
     coarser = range(len(maps) - 1, 0, -1)
     if len(modules) < sum(coarser):  # direct steps
-        yield from ((maps[level], maps[:1], [module]) for level, module in zip(coarser, modules))
+        yield from ((level, maps[:1], [module]) for level, module in zip(coarser, modules))
         return
     rungs = iter(modules)
     for level in coarser:
-        yield maps[level], maps[level - 1::-1], list(islice(rungs, level))
+        yield level, maps[level - 1::-1], list(islice(rungs, level))
 
 
 def lift(x: Tensor, guides: Sequence[Tensor], upsample_modules: Sequence[nn.Module],
