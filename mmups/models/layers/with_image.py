@@ -2,8 +2,7 @@
 
 Hosts hand on a backbone's maps and not the image. A backbone that returns the image behind its maps
 needs no change of a host: a neck or a head whose method is ``image_guided`` takes the last map of
-what it gets for the image. Who is
-guided by it is asked here and where a step is built.
+what it gets for the image. Who is guided by it is asked here and where a step is built.
 """
 from collections.abc import Iterable, Sequence
 from functools import cache
