@@ -1,17 +1,10 @@
 # The classes of mmseg and mmdet, for tools/swap.py: a small Mask2Former that trains on a CPU.
 _base_ = [
-    'mmseg::_base_/default_runtime.py', '../_base_/datasets/digit_scenes_seg_128x128.py',
-    '../_base_/schedules/digit_scenes_seg.py'
+    '../_base_/models/resnet18-small_digit-scenes.py', 'mmseg::_base_/default_runtime.py',
+    '../_base_/datasets/digit_scenes_seg_128x128.py', '../_base_/schedules/digit_scenes_seg.py'
 ]
 num_classes = 5
 model = dict(
-    type='EncoderDecoder',
-    data_preprocessor=dict(
-        type='SegDataPreProcessor', mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True, pad_val=0, seg_pad_val=255, size=(128, 128)),
-    backbone=dict(
-        type='ResNet', depth=18, base_channels=32, num_stages=4, out_indices=(0, 1, 2, 3),
-        norm_cfg=dict(type='BN'), style='pytorch'),
     decode_head=dict(
         type='Mask2FormerHead', in_channels=[32, 64, 128, 256], strides=[4, 8, 16, 32],
         feat_channels=64, out_channels=64, num_classes=num_classes, num_queries=20,
@@ -56,6 +49,4 @@ model = dict(
                     dict(type='mmdet.CrossEntropyLossCost', weight=5.0, use_sigmoid=True),
                     dict(type='mmdet.DiceCost', weight=5.0, pred_act=True, eps=1.0)
                 ]),
-            sampler=dict(type='mmdet.MaskPseudoSampler'))),
-    train_cfg=dict(),
-    test_cfg=dict(mode='whole'))
+            sampler=dict(type='mmdet.MaskPseudoSampler'))))

@@ -18,18 +18,6 @@ MIOU = Measure('mIoU')
 
 
 @pytest.fixture
-def drawn(monkeypatch):
-    """The figures that were written."""
-    figures, save = [], Figure.savefig
-
-    def savefig(self, *args, **kwargs):
-        figures.append(self)
-        save(self, *args, **kwargs)
-    monkeypatch.setattr(Figure, 'savefig', savefig)
-    return figures
-
-
-@pytest.fixture
 def comparison(tmp_path):
     write_folder(tmp_path / 'folder', skip=[('lctc-11-3', 1), ('lctc-11-3', 2)])
     return Comparison.read(tmp_path / 'folder')

@@ -1,20 +1,7 @@
 """Pictures of times: what is drawn of the numbers."""
 import pytest
-from matplotlib.figure import Figure
 
 from mmups.visualization import draw_bars, draw_growth
-
-
-@pytest.fixture
-def drawn(monkeypatch):
-    """The figures that were written."""
-    figures, save = [], Figure.savefig
-
-    def savefig(self, *args, **kwargs):
-        figures.append(self)
-        save(self, *args, **kwargs)
-    monkeypatch.setattr(Figure, 'savefig', savefig)
-    return figures
 
 
 def row(preset, ratio, kind='forward', backend='auto'):

@@ -7,15 +7,15 @@ holds already. This one knows nothing of its host but what it asks of ``F.interp
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache, wraps
+from functools import wraps
 from typing import Any, Optional, Union
 
 import torch
-from mmengine.registry import MODELS as ROOT
 from torch import nn
 
 from mmups.registry import MODELS
 
+from .around_host import AroundHost
 from .interpolations import RUNGS, Call, Calls, Interpolations
 from .slot import NoSite, Step, UpsamplingSlot
 
@@ -95,7 +95,7 @@ class InterceptedStep(Step):
 
 
 @MODELS.register_module()
-class Intercept(UpsamplingSlot):
+class Intercept(AroundHost, UpsamplingSlot):
     """Any class with upsamplers in the place of its interpolations.
 
     The result is an object of the host's class, with its methods, attributes and keys, whose
@@ -122,9 +122,6 @@ class Intercept(UpsamplingSlot):
 
     host_draws_all = True
 
-    def __new__(cls, *args: Any, host: Union[str, type, None] = None, **kwargs: Any) -> 'Intercept':
-        return super().__new__(cls if host is None else _joined(cls, resolve_host(host)))
-
     def __init__(self, *args: Any, host: Union[str, type],
                  steps: Sequence[tuple[int, Optional[int]]], upsampler: Optional[dict] = None,
                  **kwargs: Any):
@@ -136,51 +133,25 @@ class Intercept(UpsamplingSlot):
         _refuse(type(self), theirs & (_names(Intercept) | {'_keys', '_steps', 'upsample_modules'}))
         return [step for call in self._listed for step in InterceptedStep.of(*call)]
 
-    def __reduce_ex__(self, protocol: int) -> tuple:
-        """The class is made anew in the process that loads it."""
-        _, _, *state = super().__reduce_ex__(protocol)
-        return (_blank, type(self).__bases__, *state)
+    @classmethod
+    def _body_around(cls, host: type) -> dict[str, Any]:
+        """A ``forward`` with the signature of the host's."""
+        _refuse(host, {name for name in _names(Intercept) if hasattr(host, name)} | {
+            name for parent in host.__mro__
+            for name in inspect.signature(parent.__init__).parameters
+            if name in ('host', 'steps', 'upsampler')})
 
+        @wraps(host.forward)
+        def forward(self, *args, **kwargs):
+            if not self.swapped:
+                return host.forward(self, *args, **kwargs)
+            calls = _ListedCalls(self)
+            with Interpolations(calls):
+                out = host.forward(self, *args, **kwargs)
+            calls.finish()
+            return out
 
-@cache
-def _joined(base: type[Intercept], host: type) -> type[Intercept]:
-    """A class of the name, the signature and the methods of the host."""
-    _refuse(host, {name for name in _names(Intercept) if hasattr(host, name)} | {
-        name for parent in host.__mro__ for name in inspect.signature(parent.__init__).parameters
-        if name in ('host', 'steps', 'upsampler')})
-
-    @wraps(host.forward)
-    def forward(self, *args, **kwargs):
-        if not self.swapped:
-            return host.forward(self, *args, **kwargs)
-        calls = _ListedCalls(self)
-        with Interpolations(calls):
-            out = host.forward(self, *args, **kwargs)
-        calls.finish()
-        return out
-
-    return type(host.__name__, (base, host), dict(
-        forward=forward, __module__=__name__, __doc__=host.__doc__))
-
-
-def _blank(base: type[Intercept], host: type) -> Intercept:
-    return base.__new__(base, host=host)
-
-
-def resolve_host(host: Union[str, type]) -> type:
-    """The class of a host, given by itself or by its name in the registry.
-
-    Raises:
-        ValueError: It is no class of modules.
-    """
-    cls = host
-    if isinstance(host, str):
-        with ROOT.switch_scope_and_registry(None) as registry:
-            cls = registry.get(host)
-    if not (inspect.isclass(cls) and issubclass(cls, nn.Module)):
-        raise ValueError(f'host must be a class of modules or its name in the registry, got '
-                         f'{host!r}')
-    return cls
+        return dict(forward=forward)
 
 
 def _names(cls: type) -> set[str]:

@@ -5,19 +5,18 @@ needs no change of a host: a neck or a head whose method is ``image_guided`` tak
 what it gets for the image. Who is guided by it is asked here and where a step is built.
 """
 from collections.abc import Iterable, Sequence
-from functools import cache
 from typing import Any, Optional, Union
 
 from torch import Tensor, nn
 
 from mmups.registry import MODELS
 
-from .intercept import resolve_host
+from .around_host import AroundHost
 from .slot import IMAGE_CHANNELS
 
 
 @MODELS.register_module()
-class WithImage:
+class WithImage(AroundHost):
     """Any backbone, which returns the image behind its maps.
 
     The result is an object of the host's class, with its methods, attributes and keys. The image
@@ -36,9 +35,6 @@ class WithImage:
     [(1, 8, 4, 4), (1, 3, 64, 64)]
     """
 
-    def __new__(cls, *args: Any, host: Union[str, type, None] = None, **kwargs: Any) -> nn.Module:
-        return super().__new__(cls if host is None else _joined(cls, resolve_host(host)))
-
     def __init__(self, *args: Any, host: Union[str, type], **kwargs: Any):
         super().__init__(*args, **kwargs)
 
@@ -46,20 +42,6 @@ class WithImage:
         """Images (N, 3, H, W) to the maps of the host, and the images."""
         maps = super().forward(x)
         return (*(maps if isinstance(maps, (list, tuple)) else [maps]), x)
-
-    def __reduce_ex__(self, protocol: int) -> tuple:
-        """The class is made anew in the process that loads it."""
-        _, _, *state = super().__reduce_ex__(protocol)
-        return (_blank, type(self).__bases__, *state)
-
-
-@cache
-def _joined(base: type, host: type) -> type:
-    return type(host.__name__, (base, host), dict(__module__=__name__, __doc__=host.__doc__))
-
-
-def _blank(base: type, host: type) -> nn.Module:
-    return base.__new__(base, host=host)
 
 
 def needs_image(upsample: nn.Module) -> bool:

@@ -147,6 +147,27 @@ def test_climb_directly(maps, recorders, any_size):
     assert lifted[0] is maps[0]
 
 
+def test_climb_directly_sharpens_the_finest_map_once():
+    """Every direct step is guided by the map as it came in; what the last one, from the next
+    coarser map, makes of it lies beside the others."""
+    class Enhancing(Recorder):
+        enhances_guide = True
+
+        def forward(self, x, guide=None, size=None, fuse=False):
+            assert fuse
+            return super().forward(x, guide, guide.shape[2:]), guide * self.factor
+
+    maps = [torch.randn(1, 2, n, n + 1) for n in (21, 11, 6)]
+    modules = nn.ModuleList(Enhancing() for _ in range(2))
+    modules[0].factor, modules[1].factor = 2, 4
+    finest, *lifted = climb(maps, modules)
+    for module, level in zip(modules, (2, 1)):
+        (x, guide, _), = module.calls
+        assert x is maps[level] and guide is maps[0]
+        assert torch.equal(lifted[level - 1], F.interpolate(x, size=(21, 22)))
+    assert torch.equal(finest, 4 * maps[0])
+
+
 @pytest.mark.parametrize('levels', [2, 3, 4])
 def test_direct_steps(levels):
     """As many as :func:`climb` takes, coarsest map first: x8, x4, x2."""

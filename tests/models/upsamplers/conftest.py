@@ -142,6 +142,24 @@ def randomise():
 
 
 @pytest.fixture
+def equal_with_gradients():
+    """Hold an output to that of a naive loop, and all its gradients too."""
+
+    def check(got: Tensor, expected: Tensor, variables: dict, atol: float, gradients: float
+              ) -> None:
+        torch.testing.assert_close(got, expected, rtol=0, atol=atol)
+        upstream = torch.randn_like(got)
+        both = (torch.autograd.grad(out, list(variables.values()), upstream)
+                for out in (got, expected))
+        for name, ours, theirs in zip(variables, *both):
+            torch.testing.assert_close(
+                ours, theirs, rtol=gradients, atol=gradients,
+                msg=lambda text, name=name: f'gradient of {name}: {text}')
+
+    return check
+
+
+@pytest.fixture
 def scatter():
     """Transposed convolution as its definition: every coarse pixel stamps the kernel."""
 

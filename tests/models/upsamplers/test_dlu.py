@@ -50,19 +50,13 @@ def dlu_by_loop(up, x, bilinear_at):
 
 
 @pytest.mark.parametrize('s, kernel', [(2, 5), (3, 3), (4, 1)])
-def test_equals_formula_with_all_gradients(s, kernel, randomise, bilinear_at):
+def test_equals_formula_with_all_gradients(s, kernel, randomise, bilinear_at, equal_with_gradients):
     """Random weights move points by pixels, out of the map on every side."""
     up = randomise(DLU(3, s, compressed_channels=2, up_kernel=kernel), std=1.0).double()
     x = torch.randn(2, 3, 3, 4, dtype=torch.float64, requires_grad=True)
     got, expected = up(x), dlu_by_loop(up, x, bilinear_at)
-    torch.testing.assert_close(got, expected, rtol=0, atol=1e-12)
     variables = dict(x=x, **dict(up.named_parameters()))
-    upstream = torch.randn_like(got)
-    gradients = (torch.autograd.grad(out, list(variables.values()), upstream)
-                 for out in (got, expected))
-    for name, ours, theirs in zip(variables, *gradients):
-        torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-10,
-                                   msg=lambda text, name=name: f'gradient of {name}: {text}')
+    equal_with_gradients(got, expected, variables, atol=1e-12, gradients=1e-10)
 
 
 @pytest.mark.parametrize(('s', 'parameters'), [(2, 35489), (4, 49337), (8, 104729), (16, 326297)])

@@ -73,7 +73,8 @@ def dysample_by_loop(up, x, bilinear_at):
 @pytest.mark.parametrize('variant', VARIANTS, ids=variant_id)
 @pytest.mark.parametrize('groups', [1, 2, 4, 8])
 @pytest.mark.parametrize('s', [2, 3, 4])
-def test_equals_formula_with_all_gradients(variant, groups, s, randomise, bilinear_at):
+def test_equals_formula_with_all_gradients(variant, groups, s, randomise, bilinear_at,
+                                           equal_with_gradients):
     """Random weights move points by pixels, out of the map on every side."""
     channels = 8 if variant['style'] == 'lp' else math.lcm(8, s * s)
     up = randomise(DySample(channels, s, groups=groups, **variant), std=3.0).double()
@@ -85,14 +86,8 @@ def test_equals_formula_with_all_gradients(variant, groups, s, randomise, biline
     for outside in ((columns < 0) | (columns > 1), (rows < 0) | (rows > 2)):
         assert 0.1 < outside.double().mean() < 0.95
     got, expected = up(x), dysample_by_loop(up, x, bilinear_at)
-    torch.testing.assert_close(got, expected, rtol=0, atol=1e-12)
     variables = dict(x=x, **dict(up.named_parameters()))
-    upstream = torch.randn_like(got)
-    gradients = (torch.autograd.grad(out, list(variables.values()), upstream)
-                 for out in (got, expected))
-    for name, ours, theirs in zip(variables, *gradients):
-        torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-10,
-                                   msg=lambda text, name=name: f'gradient of {name}: {text}')
+    equal_with_gradients(got, expected, variables, atol=1e-12, gradients=1e-10)
 
 
 @pytest.mark.parametrize('variant', VARIANTS, ids=variant_id)

@@ -99,19 +99,13 @@ def sample_by_loop(up, x):
 @pytest.mark.parametrize('args, s', [
     (dict(), 2), (dict(heads=4), 2), (dict(groups=1, heads=2), 3),
     (dict(groups=4, heads=2, encoder_kernel=1), 2), (dict(up_kernel=1), 1)], ids=str)
-def test_equals_formula_with_all_gradients(args, s, randomise):
+def test_equals_formula_with_all_gradients(args, s, randomise, equal_with_gradients):
     """Points move by pixels, out of the map on every side."""
     up = randomise(LDAAQU(32, s, range_factor=5, **args), std=0.5).double()
     x = torch.randn(1, 32, 3, 2, dtype=torch.float64, requires_grad=True)
     got, expected = up(x), sample_by_loop(up, x[0])[None]
-    torch.testing.assert_close(got, expected, rtol=0, atol=1e-10)
     variables = dict(x=x, **dict(up.named_parameters()))
-    upstream = torch.randn_like(got)
-    gradients = (torch.autograd.grad(out, list(variables.values()), upstream)
-                 for out in (got, expected))
-    for name, ours, theirs in zip(variables, *gradients):
-        torch.testing.assert_close(ours, theirs, rtol=1e-8, atol=1e-8,
-                                   msg=lambda text, name=name: f'gradient of {name}: {text}')
+    equal_with_gradients(got, expected, variables, atol=1e-10, gradients=1e-8)
 
 
 @pytest.mark.parametrize(('reduction', 'parameters'), [(4, 39410), (16, 10250)])

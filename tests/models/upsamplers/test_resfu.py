@@ -106,20 +106,14 @@ def resfu_by_loop(up, x, guide, bilinear_at):
 
 @pytest.mark.parametrize('s, size', [(2, (6, 8)), (3, (9, 12)), (4, (12, 16)), (2, (5, 7)),
                                      (4, (10, 13)), (1, (3, 4)), (2, (13, 9))], ids=str)
-def test_equals_formula_with_all_gradients(s, size, randomise, bilinear_at):
+def test_equals_formula_with_all_gradients(s, size, randomise, bilinear_at, equal_with_gradients):
     """Whole ratios and others; the gradient of the map at its border is that of the sum."""
     up = randomise(ReSFU(8, s, 4, embedding_dim=8), std=0.5).double()
     x = torch.randn(1, 8, 3, 4, dtype=torch.float64, requires_grad=True)
     guide = torch.randn(1, 4, *size, dtype=torch.float64, requires_grad=True)
     got, expected = up(x, guide, size), resfu_by_loop(up, x[0], guide[0], bilinear_at)[None]
-    torch.testing.assert_close(got, expected, rtol=0, atol=1e-9)
     variables = dict(x=x, guide=guide, **dict(up.named_parameters()))
-    upstream = torch.randn_like(got)
-    gradients = (torch.autograd.grad(out, list(variables.values()), upstream)
-                 for out in (got, expected))
-    for name, ours, theirs in zip(variables, *gradients):
-        torch.testing.assert_close(ours, theirs, rtol=1e-7, atol=1e-7,
-                                   msg=lambda text, name=name: f'gradient of {name}: {text}')
+    equal_with_gradients(got, expected, variables, atol=1e-9, gradients=1e-7)
 
 
 @pytest.mark.parametrize('s', [2, 8])
