@@ -17,7 +17,7 @@ from mmengine.model import ModuleList
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from torch import Tensor, nn
 
-from mmups.models.layers import Step, register_slot
+from mmups.models.layers import Step, beside_guide, register_slot
 
 from .head import UpsamplingHead
 
@@ -86,6 +86,6 @@ class UNetHead(UpsamplingHead, BaseDecodeHead):
             if skip is None or 'upsampler' not in self.swapped:
                 x = upsample(x)
             else:
-                x = upsample(x, skip, skip.shape[2:])
+                x, skip = beside_guide(x, skip, upsample)
             x = convs(x if skip is None else torch.cat([x, skip], dim=1))
         return self.cls_seg(x)
