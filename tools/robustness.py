@@ -1,5 +1,6 @@
 """Measure a checkpoint of mmups, mmseg or mmdet under attacks, corruptions, shifts."""
 from mmups.attacks import ATTACKS
+from mmups.attacks.regression import ERRORS
 from mmups.engine.checkpoint import check_weights
 from mmups.engine.cli import build_runner, common_parser, load_config, one_line_errors
 
@@ -34,6 +35,9 @@ def parse_args():
                         help='of corruptions (default: 1 2 3 4 5)')
     parser.add_argument('--shifts', nargs='+', type=shift, default=[], metavar='DY,DX',
                         help='shift consistency of a segmentor, in pixels: 1,0 4,3 0.5,0.5')
+    parser.add_argument('--error', choices=ERRORS,
+                        help='what is attacked where numbers are predicted (default: l1 of '
+                        'colours, log of depth)')
     args = parser.parse_args()
     if args.attacks is None:
         args.attacks = [] if args.corruptions or args.shifts else DEFAULT
@@ -46,7 +50,7 @@ def main():
         cfg = load_config(args)
         cfg.load_from = args.checkpoint
         names = ('attacks', 'eps', 'steps', 'norm', 'alpha', 'long', 'corruptions', 'severities',
-                 'shifts')
+                 'shifts', 'error')
         cfg.test_cfg = dict(type='mmups.RobustnessTestLoop',
                             fp16=(cfg.get('test_cfg') or {}).get('fp16', False),
                             **{name: getattr(args, name) for name in names})

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .regression import error_of
 from .threat import Ball, ThreatModel
 
 Callback = Callable[[int, Tensor, Tensor], None]
@@ -109,6 +110,42 @@ class Attack:
 
         return self._climb(objective, image, mask, generator, callback)
 
+    def attack_regression(self, values_of: Callable[[Tensor], Tensor], image: Tensor,
+                          target: Tensor, error: str = 'l1', valid: Optional[Tensor] = None,
+                          mask: Optional[Tensor] = None,
+                          generator: Optional[torch.Generator] = None,
+                          callback: Optional[Callback] = None) -> Tensor:
+        """Attack numbers per pixel, such as depth or a restored image.
+
+        Args:
+            values_of: Images (N, C, H, W) in [0, 1] to values (N, V, h, w). What is clamped has no
+                gradient: give the values before that.
+            target: True values (N, V, h, w).
+            error: A key of :data:`mmups.attacks.regression.ERRORS`.
+            valid: (N, 1, h, w), the pixels that have a true value; None: all.
+            mask: The attackable area.
+            generator: Of the random start.
+            callback: As in :meth:`__call__`, with the values in place of logits.
+
+        Returns:
+            Adversarial images (N, C, H, W) in [0, 1], float32.
+
+        Raises:
+            ValueError: ``image`` is outside [0, 1], no gradient reaches it, the values have another
+                shape than the target, the error is unknown, or the attack is for classes only.
+        """
+        valid = torch.ones_like(target[:, :1]) if valid is None else valid.to(target)
+        share = valid[:, 0] / valid.sum((1, 2, 3), keepdim=True)[:, 0].clamp_min(1)
+
+        def objective(x: Tensor, step: int) -> tuple[Tensor, Tensor]:
+            values = values_of(x).float()
+            errors = error_of(error, values, target, valid)
+            weights = self.value_weights(values.detach(), target)
+            # where nothing is known the weight may be NaN, and 0 * NaN is no 0
+            return (weights.where(share > 0, 0.) * share * errors).sum((1, 2)), values
+
+        return self._climb(objective, image, mask, generator, callback)
+
     def attack_loss(self, loss_of: Callable[[Tensor], Tensor], image: Tensor,
                     mask: Optional[Tensor] = None, generator: Optional[torch.Generator] = None,
                     callback: Optional[Callback] = None) -> Tensor:
@@ -146,6 +183,21 @@ class Attack:
             (N, h, w), 0 for ignored pixels.
         """
         return (target != self.ignore_index).float()
+
+    def value_weights(self, values: Tensor, target: Tensor) -> Tensor:
+        """What each pixel's error counts where numbers are predicted.
+
+        Args:
+            values: (N, V, h, w), detached.
+            target: (N, V, h, w).
+
+        Returns:
+            (N, h, w).
+
+        Raises:
+            ValueError: The attack looks at classes.
+        """
+        return torch.ones_like(values[:, 0])
 
     def _check(self, logits: Tensor, labels: Tensor) -> None:
         if logits.shape[2:] != labels.shape[1:] or len(logits) != len(labels):

@@ -20,3 +20,7 @@ class SegPGD(Attack):
         hit = class_logits(logits).argmax(1) == target
         weights = torch.where(hit != self.threat.targeted, 1 - share, share)
         return weights * super().pixel_weights(logits, target, step)
+
+    def value_weights(self, values: Tensor, target: Tensor) -> Tensor:
+        raise ValueError('segpgd tells right pixels from wrong ones, and numbers are neither: '
+                         'attack a regression with pgd')

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Optional, Union
 
 import torch
+from mmengine.dataset import pseudo_collate
 from mmengine.dist import collect_results, is_main_process
 from mmengine.evaluator import Evaluator
 from mmengine.model import is_model_wrapper
@@ -19,6 +20,7 @@ from torch.utils.data import DataLoader
 
 from mmups.analysis.robustness import MOVES_PIXELS, corruption_scores, headline_metrics
 from mmups.attacks import ATTACKS
+from mmups.attacks.regression import check_error
 from mmups.datasets.corrupt import CORRUPTIONS, Corrupt
 from mmups.registry import LOOPS
 from mmups.visualization.robustness import draw_robustness
@@ -57,10 +59,13 @@ class RobustnessTestLoop(TestLoop):
         severities: Of corruptions, 1 to 5.
         shifts: (dy, dx) each, in pixels of the network's input: the share of pixels whose label
             moves with the picture (segmentors). Parts of pixels are shifted by a phase.
+        error: What is attacked where numbers are predicted, a key of
+            :data:`mmups.attacks.regression.ERRORS`; None: 'l1' of colours, 'log' of depth.
         seed: Of random starts and of losses that draw random numbers.
 
     Raises:
-        ValueError: As of :func:`planned_attacks` and :class:`mmups.datasets.corrupt.Corrupt`.
+        ValueError: As of :func:`planned_attacks`, of :class:`mmups.datasets.corrupt.Corrupt` and,
+            when it runs, of :class:`mmups.engine.robustness.victims.Victim`.
         ImportError: There are corruptions and their package is missing.
     """
 
@@ -71,7 +76,8 @@ class RobustnessTestLoop(TestLoop):
                  norm: str = 'linf', alpha: Optional[float] = None, long: bool = False,
                  transfer: Optional[dict] = None, corruptions: Sequence[str] = (),
                  severities: Sequence[int] = (1, 2, 3, 4, 5),
-                 shifts: Sequence[Sequence[float]] = (), seed: int = 0):
+                 shifts: Sequence[Sequence[float]] = (), error: Optional[str] = None,
+                 seed: int = 0):
         self.loader_cfg = copy.deepcopy(dataloader) if isinstance(dataloader, dict) else None
         self.entries = list(planned_attacks(attacks, eps, steps, norm, alpha, long,
                                             transfer is not None))
@@ -82,7 +88,7 @@ class RobustnessTestLoop(TestLoop):
         self.entries += planned_shifts(shifts)
         if corruptions and self.loader_cfg is None:
             raise ValueError('corruptions need the test_dataloader as a config, not as an object')
-        self.transfer, self.seed = transfer, seed
+        self.transfer, self.error, self.seed = transfer, error and check_error(error), seed
         super().__init__(runner, dataloader, evaluator, fp16)
 
     def run(self) -> dict:
@@ -98,13 +104,14 @@ class RobustnessTestLoop(TestLoop):
         source = load_source(**self.transfer, like=model) if self.transfer else None
         folder = Path(self.runner.work_dir) / 'robustness'
         record = Record(folder / 'robustness.json', conditions_of(
-            self.runner.cfg, model, seed=self.seed,
+            self.runner.cfg, model, seed=self.seed, **({'error': self.error} if self.error else {}),
             transfer=source and dict(self.transfer, weights=checksum(source))))
+        todo = [entry for entry in self.entries if entry not in record]
         with frozen(model):
+            self._check(model, todo)
             if record.clean is None:
                 record.clean = self._clean()
                 self._save(record)
-            todo = [entry for entry in self.entries if entry not in record]
             self.bar = ProgressBar(max(len(todo) * len(self.dataloader), 1),
                                    start=bool(todo) and is_main_process())
             for entry in todo:
@@ -124,6 +131,14 @@ class RobustnessTestLoop(TestLoop):
         self.runner.call_hook('after_test_epoch', metrics=metrics)
         self.runner.call_hook('after_test')
         return metrics
+
+    def _check(self, model: nn.Module, entries: Sequence[Entry]) -> None:
+        """Refuse, before anything is measured, attacks that are not for such a model."""
+        attacks = [entry.attack() for entry in entries if entry.eps is not None]
+        if attacks:
+            victim = victim_of(model, pseudo_collate([self.dataloader.dataset[0]]))
+            for attack in attacks:
+                victim.check(attack)
 
     def _clean(self) -> dict:
         evaluator = copy.deepcopy(self.evaluator)
@@ -155,9 +170,10 @@ class RobustnessTestLoop(TestLoop):
             elif entry.kind == 'corruption':
                 self._evaluate(evaluators[0], batch, lambda batch=batch: model.test_step(batch))
             else:
-                victim = victim_of(model, batch, seed=seed, truth_is_original=late)
+                victim = victim_of(model, batch, seed=seed, truth_is_original=late,
+                                   error=self.error)
                 made_on = victim if entry.kind != 'transfer' else victim_of(
-                    source, batch, seed=seed, truth_is_original=late)
+                    source, batch, seed=seed, truth_is_original=late, error=self.error)
                 for steps, image in adversarial(entry, made_on, seed):
                     if made_on is not victim:
                         image = made_on.transfer(image, victim)
@@ -186,8 +202,8 @@ def adversarial(entry: Entry, victim: Victim, seed: int) -> Iterator[tuple[int, 
         seed: Of the random start.
     """
     if ATTACKS[entry.name].weighs_pixels and not victim.weighable:
-        warnings.warn(f'{type(victim.model).__name__} is attacked by its loss, and there '
-                      f'{entry.name} is pgd', stacklevel=2)
+        warnings.warn(f'{type(victim.model).__name__} gives no several values per pixel by which '
+                      f'to weigh it, and there {entry.name} is pgd', stacklevel=2)
     images = {}
 
     def keep(step: int, image: Tensor, _: Tensor) -> None:

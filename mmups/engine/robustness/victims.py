@@ -16,6 +16,7 @@ from mmengine.structures import PixelData
 from torch import Tensor, nn
 
 from mmups.attacks import Attack
+from mmups.attacks.regression import check_error
 
 from .states import losing, seeded
 
@@ -31,17 +32,22 @@ class Victim:
         batch: From the dataloader; it stays as it is.
         seed: Of losses and heads that draw random numbers.
         truth_is_original: Whether the ground truth has the size of the image file.
+        error: What is attacked where numbers are predicted, a key of
+            :data:`mmups.attacks.regression.ERRORS`; None: 'l1' of colours, 'log' of depth.
 
     Raises:
-        ValueError: The images do not go from 0 to 255 before the preprocessor's normalisation.
+        ValueError: There is no such error, or the images do not go from 0 to 255 before the
+            preprocessor's normalisation.
     """
 
-    #: Whether it has class probabilities per pixel, by which attacks can weigh pixels.
+    #: Whether it has several values per pixel, by which attacks can weigh pixels.
     weighable: ClassVar[bool] = False
+    ignore_index = 255
 
     def __init__(self, model: nn.Module, batch: dict, seed: int = 0,
-                 truth_is_original: bool = True):
+                 truth_is_original: bool = True, error: Optional[str] = None):
         self.model, self.seed, self.truth_is_original = model, seed, truth_is_original
+        self.error = error and check_error(error)
         preprocessor = model.data_preprocessor
         data = preprocessor(copy.deepcopy(batch), False)
         self.inputs, self.samples = data['inputs'], data['data_samples']
@@ -68,6 +74,16 @@ class Victim:
         """The host's predictions, in data samples of their own."""
         samples = copy.deepcopy(self.samples)
         return self.model(self.normalised(image), samples, mode='predict')
+
+    def check(self, attack: Attack) -> None:
+        """Whether the attack is for such models.
+
+        Raises:
+            ValueError: It is not, or there is an error of numbers, which nobody predicts here.
+        """
+        if self.error:
+            raise ValueError(f'the error {self.error!r} is one of numbers per pixel, which '
+                             f'{type(self.model).__name__} does not predict: leave it out')
 
     def attack(self, attack: Attack, **kwargs: Any) -> Tensor:
         """Adversarial images; arguments besides are the attack's."""
@@ -115,31 +131,63 @@ class Segmentation(Victim):
         return attack(self.logits_of, self.image, self.target, self.mask, **kwargs)
 
 
-class Depth(Victim):
-    """A depth estimator of mmseg: the mean of |prediction - truth| where there is a truth."""
-    ignore_index = 255
+class Regression(Victim):
+    """A model of numbers per pixel, attacked by their errors.
 
-    def loss_of(self, image: Tensor) -> Tensor:
-        """The loss of each image, (N, )."""
-        metas = [dict(sample.metainfo) for sample in self.samples]
-        depth = self.model.inference(self.normalised(image), metas)
-        losses = []
-        for prediction, sample in zip(depth, self.samples):
-            truth = sample.gt_depth_map.data
-            prediction = resized(prediction, sample.metainfo, truth.shape[-2:],
-                                 self.model.align_corners)
-            valid = (truth > 0).expand_as(prediction)
-            error = (prediction.float() - truth).abs() * valid
-            losses.append(error.sum() / valid.sum().clamp_min(1))
-        return torch.stack(losses)
+    Subclasses set ``target`` (N, V, h, w) and ``valid`` (N, 1, h, w).
+    """
+    #: A key of :data:`mmups.attacks.regression.ERRORS`, where none is asked for.
+    usual_error: ClassVar[str] = 'l1'
+
+    def values_of(self, image: Tensor) -> Tensor:
+        """Predicted values (N, V, h, w), before they are clamped."""
+        raise NotImplementedError
+
+    def check(self, attack: Attack) -> None:
+        attack.value_weights(self.target, self.target)  # refuses what looks at classes
 
     def attack(self, attack: Attack, **kwargs: Any) -> Tensor:
-        return attack.attack_loss(self.loss_of, self.image, self.mask, **kwargs)
+        return attack.attack_regression(self.values_of, self.image, self.target,
+                                        self.error or self.usual_error, self.valid, self.mask,
+                                        **kwargs)
+
+
+class Depth(Regression):
+    """A depth estimator of mmseg, where there is a depth."""
+    usual_error = 'log'
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        truths = [sample.gt_depth_map.data for sample in self.samples]
+        truths = [truth.reshape(1, *truth.shape[-2:]).float() for truth in truths]
+        self.sizes = [truth.shape[-2:] for truth in truths]
+        self.target = torch.stack(_joint(truths, 0.))
+        self.valid = self.target > 0
+
+    def values_of(self, image: Tensor) -> Tensor:
+        metas = [dict(sample.metainfo) for sample in self.samples]
+        depth = self.model.inference(self.normalised(image), metas)
+        each = [resized(one, sample.metainfo, size, self.model.align_corners)
+                for one, sample, size in zip(depth, self.samples, self.sizes)]
+        return torch.stack(_joint(each, 0.))
+
+
+class Restoration(Regression):
+    """An :class:`mmups.ImageRestorer`: colours in [0, 1]."""
+
+    weighable = True
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self.target = torch.stack([sample.gt_img for sample in self.samples]).to(self.image) / 255
+        self.valid = torch.ones_like(self.target[:, :1])
+
+    def values_of(self, image: Tensor) -> Tensor:
+        return self.model(self.normalised(image), self.samples, mode='tensor')
 
 
 class Detection(Victim):
     """A detector of mmdet: the sum of its training losses, with the truth at its input's size."""
-    ignore_index = 255
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
@@ -184,7 +232,7 @@ def victim_of(model: nn.Module, batch: dict, **kwargs: Any) -> Victim:
     """The victim that fits a model.
 
     Args:
-        model: Of mmseg or mmdet.
+        model: Of mmseg or mmdet, or an mmups.ImageRestorer.
         batch: From its dataloader.
         kwargs: As of :class:`Victim`.
 
@@ -200,11 +248,14 @@ def victim_of(model: nn.Module, batch: dict, **kwargs: Any) -> Victim:
                              'its head: only segmentors with such logits can be attacked')
         kind = (Depth if 'gt_depth_map' in sample else
                 Segmentation if 'gt_sem_seg' in sample else None)
+    elif hasattr(model, 'generator'):
+        kind = Restoration if 'gt_img' in sample else None
     elif hasattr(model, 'loss') and hasattr(model, 'parse_losses'):
         kind = Detection if boxes else None
     else:
         raise ValueError(f'{name} gives neither per-pixel logits nor a loss: segmentors and depth '
-                         'estimators of mmseg and detectors of mmdet can be attacked')
+                         'estimators of mmseg, detectors of mmdet and mmups.ImageRestorer can be '
+                         'attacked')
     if kind is None:
         raise ValueError(f'the test samples for {name} have no ground truth, only '
                          f'{sorted(sample.keys())}: an attack needs LoadAnnotations in the test '
