@@ -1,5 +1,5 @@
 """Upsamplers, and slots for them in the hosts, which load when a slot is asked for."""
-from . import det, seg
+from . import det, restoration, seg  # noqa: F401
 from .layers import Intercept, WithImage  # noqa: F401
 from .upsamplers import *  # noqa: F401,F403
 
