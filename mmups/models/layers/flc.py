@@ -5,8 +5,8 @@ Grabinski et al., "FrequencyLowCut Pooling -- Plug & Play against Catastrophic O
 Agnihotri et al., "Beware of Aliases -- Signal Preservation is Crucial for Robust Image Restoration"
 (arXiv:2406.07435). No code was read; keys are those that are known of the authors' Restormer.
 
-Deviations: spectra are cut by matrix products, which are equal (:func:`mmups.ops.crop_spectrum`);
-the map repeats itself beyond its borders, where the paper of 2024 mirrors it first.
+Deviations: spectra are cut by products with matrices, :func:`mmups.ops.crop_spectrum`, as in
+:class:`FreqAvgUp`; the map repeats itself beyond its borders, where the paper of 2024 mirrors it.
 """
 from typing import Optional
 
@@ -46,7 +46,7 @@ class FLC(BaseModule):
         self.out_channels = 2 * in_channels
         self.body = nn.Sequential(
             nn.Conv2d(in_channels, in_channels // 2, 3, padding=1, bias=False))
-        self.alpha = nn.Parameter(torch.tensor(0.3))
+        self.alpha = nn.Parameter(torch.full((1, ), 0.3))
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, 2h, 2w) to (N, 2C, h, w).
@@ -58,7 +58,7 @@ class FLC(BaseModule):
         low = crop_spectrum(x)
         smooth = zero_pad_spectrum(low, corner_aligned=True, mirrored=False)
         high = pixel_unshuffle(x - smooth, 2)
-        return torch.lerp(low.repeat(1, 4, 1, 1), high, self.alpha.to(low.dtype)).to(x.dtype)
+        return ((1 - self.alpha) * low.repeat(1, 4, 1, 1) + self.alpha * high).to(x.dtype)
 
 
 def build_downsampler(cfg: dict, in_channels: int) -> nn.Module:
