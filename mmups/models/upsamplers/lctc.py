@@ -119,10 +119,16 @@ class LCTC(BaseUpsampler):
         if self.small is not None and torch.onnx.is_in_onnx_export():  # no sums as weights there
             return self.large(x) + self.small(x)
         weight, bias = self._kernel()
-        if self.large.groups == self.in_channels == self.out_channels:
+        if self.large.groups != self.out_channels:
+            return F.conv_transpose2d(x, weight, bias, self.large.stride, self.large.padding,
+                                      self.large.output_padding, self.large.groups)
+        terms = self.in_channels // self.out_channels
+        if terms == 1:
             return depthwise_transposed(x, weight, bias, self.scale_factor)
-        return F.conv_transpose2d(x, weight, bias, self.large.stride, self.large.padding,
-                                  self.large.output_padding, self.large.groups)
+        # Each output is a sum of depthwise ones; the bias belongs to the first of them.
+        bias = F.pad(bias.unsqueeze(1), (0, terms - 1)).flatten()
+        out = depthwise_transposed(x, weight, bias, self.scale_factor)
+        return out.unflatten(1, (self.out_channels, terms)).sum(2)
 
     def _kernel(self) -> tuple[Tensor, Tensor]:
         """Weight and bias of both paths in one: they are linear, and the small kernel sits at the
