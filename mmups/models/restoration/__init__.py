@@ -1,5 +1,8 @@
-"""Image restoration: hosts of its own, which need PyTorch and mmengine only."""
+"""Own hosts for image restoration, which need PyTorch and mmengine only."""
 from .image_restorer import ImageRestorer, RestorationDataPreprocessor
 from .losses import PSNRLoss
+from .nafnet import NAFNet, NAFNetLocal
+from .restormer import Restormer
 
-__all__ = ['ImageRestorer', 'PSNRLoss', 'RestorationDataPreprocessor']
+__all__ = ['ImageRestorer', 'NAFNet', 'NAFNetLocal', 'PSNRLoss', 'RestorationDataPreprocessor',
+           'Restormer']
