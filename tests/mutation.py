@@ -58,6 +58,7 @@ TESTS = {
     'mmups/models/upsamplers/dysample.py': [*CONTRACT, '-k', 'DySample'],
     'mmups/models/upsamplers/fade.py': [*METHODS, '-k', 'FADE'],
     'mmups/models/upsamplers/fft.py': ['tests/models/upsamplers/test_fft.py'],
+    'mmups/models/upsamplers/freq_avg_up.py': [],
     'mmups/models/upsamplers/indexnet.py': [*METHODS, '-k', 'IndexNet'],
     'mmups/models/upsamplers/interpolate.py': [*BASELINES, '-k', 'Interpolate'],
     'mmups/models/upsamplers/lctc.py': [*CONTRACT, '-k', 'LCTC'],
@@ -73,10 +74,12 @@ TESTS = {
         *SLOTS[:1], '-k', '([HourglassNet- or [YOLACTProtonet- or [UPerHead)' + PROMISES],
     'mmups/models/layers/intercept.py': ['tests/models/layers/test_intercept.py'],
     'mmups/models/layers/interpolations.py': ['tests/models/layers/test_intercept.py'],
-    'mmups/models/layers/up_conv.py': [
-        *SLOTS[:1], '-k', '([UNet or [ERFNet- or [SETRUPHead-)' + PROMISES],
+    'mmups/models/layers/conv_upsample.py': [],
+    'mmups/models/layers/flc.py': [],
+    'mmups/models/layers/keys.py': ['tests/models/restoration'],
     'mmups/models/layers/upsample_step.py': [
         *SLOTS[:1], '-k', '([YOLACTProtonet- or [FeatureRelayHead-)' + PROMISES],
+    'mmups/models/restoration': ['tests/models/restoration'],
     'mmups/sites.py': ['tests/test_swap.py'],
     'mmups/probe.py': ['tests/test_sites.py'],
     'mmups/swap.py': ['tests/test_sites.py'],

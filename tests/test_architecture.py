@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / 'mmups'
 FILES = sorted(path for folder in ('mmups', 'tools') for path in (ROOT / folder).rglob('*.py'))
 SOURCES = [path for path in FILES if PACKAGE in path.parents]
-MODELS = {'upsamplers', 'layers', 'det', 'seg', 'models'}
+MODELS = {'upsamplers', 'layers', 'det', 'seg', 'restoration', 'models'}
 TOOLBOX = {'evaluation', 'analysis', 'visualization', 'datasets'}
 
 #: Room -> rooms that it may import, besides itself and mmups.registry (the first match counts).
@@ -20,6 +20,7 @@ ARROWS = {
     'mmups/models/layers': {'upsamplers', 'ops'},
     'mmups/models/det': {'layers', 'upsamplers', 'ops', 'hosts'},
     'mmups/models/seg': {'layers', 'upsamplers', 'ops', 'hosts'},
+    'mmups/models/restoration': {'layers', 'upsamplers', 'ops'},
     'mmups/models': MODELS,
     'mmups/attacks': set(),
     'mmups/evaluation': {'panoptic_png'},
@@ -55,6 +56,7 @@ THIRD_PARTIES = {
     'mmups/ops': {'torch', 'mmcv', 'triton'},
     'mmups/models/upsamplers': {'torch', 'mmengine', 'mmcv'},
     'mmups/models/layers': {'torch', 'mmengine'},
+    'mmups/models/restoration': {'torch', 'mmengine'},
     'mmups/attacks': {'torch'},
     'mmups/evaluation': {'torch', 'numpy', 'mmengine', 'cv2', 'PIL', 'mmdet', 'pycocotools'},
     'mmups/registry.py': {'mmengine'},

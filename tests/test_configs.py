@@ -17,8 +17,10 @@ from mmups.models.upsamplers import BaseUpsampler, build_upsampler
 CONFIGS = Path(__file__).parents[1] / 'configs'
 FRAGMENTS = sorted(CONFIGS.glob('_base_/upsamplers/*.py'))
 MODEL_CONFIGS = sorted(path for path in CONFIGS.glob('*/*.py') if path.parent.name != '_base_')
-#: DigitScenes' configs are trained and tested by other tests.
-PAPER_CONFIGS = [path for path in MODEL_CONFIGS if 'digit-scenes' not in path.name]
+#: DigitScenes' configs are trained and tested by other tests, and so are those of own networks.
+DIGIT_SCENES = [path for path in MODEL_CONFIGS if 'digit-scenes' in path.name]
+RESTORATION = [path for path in MODEL_CONFIGS if path.parent.name in ('nafnet', 'restormer')]
+PAPER_CONFIGS = [path for path in MODEL_CONFIGS if path not in DIGIT_SCENES + RESTORATION]
 
 # Preset -> type and arguments.
 PRESETS = {
@@ -32,6 +34,7 @@ PRESETS = {
     'dysample-s-plus': dict(type='DySample', style='pl', groups=8, dyscope=True),
     'dysample-static': dict(type='DySample', static=True, groups=4),
     'fft': dict(type='FFTUpsample'),
+    'freq-avg-up': dict(type='FreqAvgUp'),
     'deconv-2': dict(type='Deconv', kernel_size=2, groups=None),
     'lctc-3': dict(type='LCTC', kernel_size=3, small_kernel_size=None),
     'lctc-7': dict(type='LCTC', kernel_size=7, small_kernel_size=None),
@@ -64,7 +67,7 @@ PARAMETERS = {
     'nearest': (0, 0), 'bilinear': (0, 0), 'deconv': (590080, 589824),
     'pixel-shuffle': (2360320, 2359296), 'dysample': (8224, 8192),
     'dysample-plus': (16448, 16384), 'dysample-s': (1040, 1024), 'dysample-s-plus': (2080, 2048),
-    'dysample-static': (32, 32), 'fft': (0, 0),
+    'dysample-static': (32, 32), 'fft': (0, 0), 'freq-avg-up': (2359297, 2359297),
     'deconv-2': (256 * 5, 256 * 4), 'lctc-3': (256 * 10, 256 * 9),
     'lctc-7': (256 * 50, 256 * 49), 'lctc-7-3': (256 * 60, 256 * 58),
     'lctc-11': (256 * 122, 256 * 121), 'lctc-11-3': (256 * 132, 256 * 130),
@@ -245,13 +248,12 @@ def test_parses(path):
     """With the slot under its prefixed name, and without keys that a plugin does not need."""
     cfg = Config.fromfile(path)
     text = path.read_text()
-    assert ("type='mmups." in text) == ('_swap_' not in path.name)
+    assert path in RESTORATION or ("type='mmups." in text) == ('_swap_' not in path.name)
     assert 'custom_imports' not in text and cfg.get('default_scope') != 'mmups'
     Config.fromstring(cfg.pretty_text, '.py')
 
 
-@pytest.mark.parametrize('path', [path for path in MODEL_CONFIGS if path not in PAPER_CONFIGS],
-                         ids=lambda path: path.stem)
+@pytest.mark.parametrize('path', DIGIT_SCENES, ids=lambda path: path.stem)
 def test_digit_scenes_report_boundaries(path):
     """Beside the hosts' metrics; of boxes alone there is none."""
     cfg = Config.fromfile(path)

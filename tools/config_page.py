@@ -10,10 +10,12 @@ from mmups.engine.cli import one_line_errors
 ROOT = Path(__file__).parents[1]
 HEAD = """# Configs
 
-Each config inherits a stock one of mmdet or mmseg and puts an upsampler into its slots.
+Each config inherits a stock one of mmdet or mmseg and puts an upsampler into its slots; NAFNet and
+Restormer are networks of mmups ([restoration.md](restoration.md)).
 
 **A number with a paper or a repository beside it is that of its authors: none of them was measured
-with mmups.** Numbers measured with mmups are on DigitScenes only, and say so.
+with mmups.** Numbers measured with mmups are on DigitScenes, PhotoNoise and PhotoBlur only, and
+say so.
 
 Several GPUs: `bash tools/dist_train.sh CONFIG GPUS`. This page is written by
 `python tools/config_page.py` from the `metafile.yml` in each folder.

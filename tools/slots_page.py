@@ -3,8 +3,8 @@ import argparse
 from pathlib import Path
 
 from mmups.engine.cli import one_line_errors
-from mmups.models import SLOTS, det, seg
-from mmups.models.layers import SLOT_OF
+from mmups.models import SLOTS, det, restoration, seg
+from mmups.models.layers import SLOT_OF, UpsamplingSlot
 from mmups.registry import MODELS
 
 PAGE = Path(__file__).parents[1] / 'docs/slots.md'
@@ -47,15 +47,25 @@ are guided by it ([methods.md](methods.md#naf)); all other methods go without a 
 Methods that split channels refuse some widths and say so: HRNet-W18's 18 channels need
 `dict(type='DySample', groups=2)`. SAPA takes `norm=False`, and A2U does not fit, where a guide's
 channels are no multiple of 32, such as the 48 of DeepLabV3+ or the 18 of HRNet-W18.""",
+    'restoration': """\
+Networks of mmups's own, with the arguments and the state-dict keys of mmagic's; PyTorch and
+mmengine are all that they need. `upsampler` takes all steps of the decoder, which halve the
+channels: LCTC, Deconv, PixelShuffle and FreqAvgUp do that themselves, and any other method works at
+the channels of its guide, behind a 1x1 convolution. A2U and SAPA need these to be multiples of 32,
+as NAFNet's are; the last of Restormer's, 48, is not. `downsampler=dict(type='FLC')` takes all steps
+of the encoder.""",
 }
 
 
+def summary(slot):
+    first, _, _ = slot.__doc__.strip().partition('\n\n')
+    return ' '.join(first.split()).rstrip('.').replace('``', '`')
+
+
 def row(host, slot):
-    summary, _, _ = slot.__doc__.strip().partition('\n\n')
-    summary = ' '.join(summary.split()).rstrip('.').replace('``', '`')
     keys = ', '.join(f'`{key}`' for key in slot.optional)
     replaced = '-' if host is slot else host.__name__
-    return (f'| `mmups.{slot.__name__}` | {replaced} | {summary} | {keys or "-"} | '
+    return (f'| `mmups.{slot.__name__}` | {replaced} | {summary(slot)} | {keys or "-"} | '
             f'{slot.guide or "no"} |')
 
 
@@ -70,6 +80,11 @@ def page():
         sections.append('\n'.join([
             f'## {host}', '', f"| Config type | In place of {host}'s | What it is | Further keys | "
             'Guide |', '|---|---|---|---|---|', *rows, '', NOTES[host], '']))
+    own = [getattr(restoration, name) for name in restoration.__all__]
+    sections.append('\n'.join([
+        '## Restoration', '', '| Config type | What it is | Guide |', '|---|---|---|',
+        *(f'| `mmups.{slot.__name__}` | {summary(slot)} | {slot.guide} |'
+          for slot in own if issubclass(slot, UpsamplingSlot)), '', NOTES['restoration'], '']))
     return '\n'.join(sections)
 
 

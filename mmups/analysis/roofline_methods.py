@@ -254,6 +254,14 @@ def _fft(module: nn.Module, maps: Maps) -> list[Step]:
             matrix_product(maps, tall, maps.fine, maps.width)]
 
 
+def _freq_avg_up(module: nn.Module, maps: Maps) -> list[Step]:
+    """As many channels as maps come in with; what is added and mixed is float32."""
+    fine, coarse = maps.channels * maps.fine, maps.channels * maps.coarse
+    return [_conv(maps, module.body, maps.coarse),
+            elementwise('mean of phases', 3 * fine + 2 * coarse), *_fft(module, maps),
+            elementwise('shuffle', 2 * fine), elementwise('mixture', 3 * fine, 2 * fine)]
+
+
 def _deconv(module: nn.Module, maps: Maps) -> list[Step]:
     return [convolution(maps, module.weight, maps.coarse, maps.fine)]
 
@@ -290,4 +298,4 @@ FORMULAS: dict[str, Callable[[nn.Module, Maps], list[Step]]] = dict(
     Interpolate=_interpolate, Deconv=_deconv, PixelShuffle=_pixel_shuffle, DySample=_dysample,
     CARAFE=_carafe, DLU=_dlu, IndexNet=_indexnet, A2U=_a2u, FADE=_fade, FADELite=_fade, SAPA=_sapa,
     SAPADeform=_sapa_deform, LDAAQU=_lda_aqu, ReSFU=_resfu, FreqFusion=_freqfusion, LCTC=_lctc,
-    FFTUpsample=_fft, NAF=_naf)
+    FFTUpsample=_fft, FreqAvgUp=_freq_avg_up, NAF=_naf)

@@ -1,4 +1,4 @@
-"""DigitScenes, and data sets and transforms for the hosts, which load when one is asked for."""
+"""DigitScenes, pairs of photographs, and data sets and transforms, which load when asked for."""
 from mmups.registry import DATASETS, TRANSFORMS
 
 DATASETS.register_hosted('mmseg.datasets', 'mmups.datasets.seg',
@@ -6,6 +6,10 @@ DATASETS.register_hosted('mmseg.datasets', 'mmups.datasets.seg',
 DATASETS.register_hosted('mmdet.datasets', 'mmups.datasets.det',
                          ('DigitScenesDetDataset', 'DigitScenes14DetDataset',
                           'DigitScenesPanopticDataset', 'DigitScenes14PanopticDataset'))
+DATASETS.register_hosted('mmengine', 'mmups.datasets.paired', ('PairedImageDataset', ))
 TRANSFORMS.register_hosted('mmdet.datasets', 'mmups.datasets.loading',
                            ('LoadPanopticAnnotations', ))
 TRANSFORMS.register_hosted('mmengine', 'mmups.datasets.corrupt', ('Corrupt', ))
+TRANSFORMS.register_hosted('mmengine', 'mmups.datasets.pair_transforms',
+                           ('LoadImagePair', 'PairedRandomCrop', 'PairedFlipTranspose',
+                            'PackRestorationInputs'))

@@ -15,16 +15,15 @@ of its class, a digit is one in the colour of its class with another blue. Categ
 scikit-learn's ``load_digits`` as ``digit_index``.
 """
 import json
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Callable
 
-import cv2
 import numpy as np
 
 from .digit_scenes import SPLITS, Scene, check_size, compose_scene, load_sources
 from .digit_scenes_classes import STUFF, panoptic_metainfo, thing_label, things_of
+from .whole_folder import check_counts, file_name, write_png, write_whole
 
 VERSION = 1  # of the pixels and formats: a later one is another data set
 FOLDERS = ('images/{}', 'annotations/{}', 'annotations/panoptic_{}', 'depth/{}')
@@ -57,55 +56,24 @@ def write_digit_scenes(out, size: tuple = (128, 128), train: int = 800, val: int
         FileExistsError: ``out`` holds something else.
         ImportError: The packages that carry the pixels are not installed.
     """
-    out = Path(out)
-    settings = _check_settings(size, train, val, seed, classes)
-    if _exists(out, settings):
-        return False
-    sources = {split: load_sources(split) for split in SPLITS}
-    partial = out.with_name(f'{out.name}.partial')
-    shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed
-    try:
-        _write(partial, settings, sources, progress)
-        if out.exists():
-            out.rmdir()  # empty, as _exists found
-        partial.rename(out)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
-    return True
+    settings = _settings(size, train, val, seed, classes)
+    names = [name.format(split) for split in SPLITS for name in JSONS]
+    names += [f'{folder.format(split)}/{file_name(k)}' for split in SPLITS for folder in FOLDERS
+              for k in range(settings[split])]
+
+    def write(folder: Path) -> None:
+        sources = {split: load_sources(split) for split in SPLITS}
+        _write(folder, settings, sources, progress)
+
+    return write_whole(out, settings, names, write)
 
 
-def _check_settings(size, train: int, val: int, seed: int, classes: int) -> dict:
+def _settings(size, train: int, val: int, seed: int, classes: int) -> dict:
     """The manifest of a data set with these settings."""
     things_of(classes)
-    for name, value, least in (('train', train, 1), ('val', val, 1), ('seed', seed, 0)):
-        if not isinstance(value, (int, np.integer)) or value < least:
-            raise ValueError(f'{name} must be an integer of {least} or more, got {name}={value!r}')
+    counts = check_counts(train=(train, 1), val=(val, 1), seed=(seed, 0))
     return dict(name='DigitScenes', version=VERSION, size=[int(n) for n in check_size(size)],
-                train=int(train), val=int(val), seed=int(seed), classes=classes)
-
-
-def _exists(out: Path, settings: dict) -> bool:
-    """Whether ``out`` holds the data set of ``settings``, complete."""
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return False
-    advice = 'choose another folder or delete this one'
-    try:
-        found = json.loads((out / 'manifest.json').read_bytes())
-    except (OSError, ValueError) as error:
-        raise FileExistsError(f'{out} exists and is not a DigitScenes data set (no readable '
-                              f'manifest.json); {advice}') from error
-    if found != settings:
-        raise FileExistsError(f'{out} holds another data set, made with {json.dumps(found)}; this '
-                              f'call asks for {json.dumps(settings)}; {advice}')
-    names = [name.format(split) for split in SPLITS for name in JSONS]
-    names += [f'{folder.format(split)}/{_file_name(k)}' for split in SPLITS for folder in FOLDERS
-              for k in range(settings[split])]
-    missing = [name for name in names if not (out / name).is_file()]
-    if missing:
-        raise FileExistsError(f'{len(missing)} of the {len(names)} files of {out} are missing, '
-                              f'e.g. {missing[0]}; {advice}')
-    return True
+                **counts, classes=classes)
 
 
 def _write(folder: Path, settings: dict, sources: dict, progress: Callable) -> None:
@@ -122,28 +90,16 @@ def _write(folder: Path, settings: dict, sources: dict, progress: Callable) -> N
         segments, panoptic_map = panoptic_segments(scene, classes)
         maps = (scene.image, semantic_map(scene, classes), panoptic_map, scene.depth)
         for name, array in zip(FOLDERS, maps):
-            _write_png(folder / name.format(split) / _file_name(k), array)
-        image = dict(id=k, file_name=_file_name(k), height=size[0], width=size[1])
+            write_png(folder / name.format(split) / file_name(k), array)
+        image = dict(id=k, file_name=file_name(k), height=size[0], width=size[1])
         for content in (instances[split], panoptic[split]):
             content['images'].append(image)
         instances[split]['annotations'] += coco_instances(scene, classes, image_id=k)
         panoptic[split]['annotations'].append(
-            dict(image_id=k, file_name=_file_name(k), segments_info=segments))
+            dict(image_id=k, file_name=file_name(k), segments_info=segments))
     for split in SPLITS:
         for name, content in zip(JSONS, (instances[split], panoptic[split])):
             (folder / name.format(split)).write_text(json.dumps(content))
-    (folder / 'manifest.json').write_text(json.dumps(settings, indent=1) + '\n')
-
-
-def _file_name(number: int) -> str:
-    return f'{number:06d}.png'
-
-
-def _write_png(path: Path, array: np.ndarray) -> None:
-    """Write (H, W) or RGB (H, W, 3); an OSError, unlike cv2.imwrite's silence, where it fails."""
-    if array.ndim == 3:
-        array = array[..., ::-1]
-    path.write_bytes(cv2.imencode('.png', array)[1].tobytes())
 
 
 def _header(task: str, classes: int) -> dict:

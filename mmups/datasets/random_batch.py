@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.structures import BaseDataElement
 from torch import Tensor
 
 
@@ -11,7 +12,7 @@ def random_batch(cfg: Config, size: tuple[int, int], count: int = 2) -> dict:
     """What a data loader of the config would return; the same at every call.
 
     Args:
-        cfg: Config of a model of mmdet or mmseg.
+        cfg: Config of a model of mmdet, mmseg or image restoration.
         size: Height and width of the images.
         count: How many images.
 
@@ -19,6 +20,8 @@ def random_batch(cfg: Config, size: tuple[int, int], count: int = 2) -> dict:
         ``inputs`` and ``data_samples``, for the model's data preprocessor.
     """
     torch.manual_seed(0)
+    if str(cfg.model.type).endswith('ImageRestorer'):
+        return _restoration(size, count)
     classes = min(_values(cfg.model, 'num_classes'), default=2)
     if cfg.default_scope == 'mmseg':
         return _segmentation(size, count, classes)
@@ -36,6 +39,16 @@ def random_batch(cfg: Config, size: tuple[int, int], count: int = 2) -> dict:
     return batch
 
 
+def _images(size: tuple[int, int], count: int) -> list[Tensor]:
+    return list(torch.randint(0, 256, (count, 3, *size), dtype=torch.uint8))
+
+
+def _restoration(size: tuple[int, int], count: int) -> dict:
+    samples = [BaseDataElement(metainfo=dict(ori_shape=size, img_shape=size), gt_img=image)
+               for image in _images(size, count)]
+    return dict(inputs=_images(size, count), data_samples=samples)
+
+
 def _segmentation(size: tuple[int, int], count: int, classes: int) -> dict:
     from mmengine.structures import PixelData
     from mmseg.structures import SegDataSample
@@ -47,8 +60,7 @@ def _segmentation(size: tuple[int, int], count: int, classes: int) -> dict:
         gt_sem_seg=PixelData(data=labels(max(classes, 2))),
         gt_edge_map=PixelData(data=labels(2)),
         gt_depth_map=PixelData(data=torch.rand(1, *size) + 1)) for _ in range(count)]
-    return dict(inputs=list(torch.randint(0, 256, (count, 3, *size), dtype=torch.uint8)),
-                data_samples=samples)
+    return dict(inputs=_images(size, count), data_samples=samples)
 
 
 def _values(node: Any, key: str) -> Iterator[int]:

@@ -1,6 +1,8 @@
-"""Upsamplers, and slots for them in the hosts, which load when a slot is asked for."""
+"""Upsamplers, and slots for them in the hosts, which load when a slot is asked for; and networks of
+mmups's own."""
 from . import det, seg
 from .layers import Intercept, WithImage  # noqa: F401
+from .restoration import *  # noqa: F401,F403
 from .upsamplers import *  # noqa: F401,F403
 
 #: Host -> names of the slots in its classes.

@@ -1,4 +1,4 @@
-"""Upsampling without aliases: the spectrum of a map, padded with zeros.
+"""Resampling without aliases: the spectrum of a map, padded with zeros or cut.
 
 A finite map has a spectrum of as many frequencies. More pixels are more frequencies, and the added
 ones are zero: no replica of the old spectrum is left in the new one, and every old frequency keeps
@@ -14,6 +14,8 @@ from contextlib import nullcontext
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from .fit import is_recording
 
 
 def zero_pad_matrix(size: int, scale_factor: int = 2, corner_aligned: bool = False,
@@ -90,9 +92,43 @@ def zero_pad_spectrum(x: Tensor, scale_factor: int = 2, corner_aligned: bool = F
     True
     """
     dtype = torch.promote_types(x.dtype, torch.float32)
-    rows, columns = (zero_pad_matrix(size, scale_factor, corner_aligned, mirrored, x.device, dtype)
-                     for size in x.shape[-2:])
+    return _resample(x, *(
+        zero_pad_matrix(size, scale_factor, corner_aligned, mirrored, x.device, dtype)
+        for size in x.shape[-2:]))
+
+
+def crop_spectrum(x: Tensor, scale_factor: int = 2) -> Tensor:
+    """Downsample ``x`` by keeping the lowest frequencies, those that the coarse grid can hold.
+
+    FrequencyLowCut pooling (arXiv:2204.00491). Its matrix is that of :func:`zero_pad_spectrum`
+    with ``corner_aligned=True, mirrored=False``, transposed and divided by s, and takes back what
+    that does: coarse pixel i lies on fine pixel s*i.
+
+    Args:
+        x: (N, C, s*h, s*w), read as one period of an endless map.
+        scale_factor: s.
+
+    Returns:
+        Tensor of shape (N, C, h, w), float32 at least.
+
+    Raises:
+        ValueError: A side is no multiple of s.
+
+    >>> crop_spectrum(torch.ones(1, 8, 10, 12)).allclose(torch.ones(1, 8, 5, 6))
+    True
+    """
+    if not is_recording() and any(size % scale_factor for size in x.shape[-2:]):
+        raise ValueError(f'a map of {tuple(x.shape[-2:])} has no grid that is {scale_factor} times '
+                         'coarser; pad it')
+    dtype = torch.promote_types(x.dtype, torch.float32)
+    return _resample(x, *(
+        zero_pad_matrix(size // scale_factor, scale_factor, True, False, x.device, dtype).t()
+        / scale_factor for size in x.shape[-2:]))
+
+
+def _resample(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Products with matrices (new size, size) along both axes, in their precision."""
     with nullcontext() if x.is_meta else torch.autocast(x.device.type, enabled=False):
         # Linear layers: the strides of a matrix product from the left bind sizes in an export.
-        tall = F.linear(x.to(dtype).transpose(-2, -1), rows).transpose(-2, -1)
+        tall = F.linear(x.to(rows.dtype).transpose(-2, -1), rows).transpose(-2, -1)
         return F.linear(tall, columns)

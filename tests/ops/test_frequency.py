@@ -1,11 +1,11 @@
-"""The zero-padded spectrum against FFTs, against cosines and against a sum over all pixels."""
+"""The padded and the cut spectrum against FFTs, cosines and a sum over all pixels."""
 import math
 
 import numpy as np
 import pytest
 import torch
 
-from mmups.ops import zero_pad_matrix, zero_pad_spectrum
+from mmups.ops import crop_spectrum, zero_pad_matrix, zero_pad_spectrum
 
 SIZES = [1, 2, 3, 4, 5, 7, 8, 12, 15]
 
@@ -147,3 +147,55 @@ def test_float16_is_computed_in_float32():
             out = zero_pad_spectrum(x)
         assert out.dtype == torch.float32
         torch.testing.assert_close(out, zero_pad_spectrum(x.float()))
+
+
+# --- cutting -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('s', [2, 3])
+@pytest.mark.parametrize('size', [(3, 5), (7, 1), (1, 4), (1, 8)], ids=str)
+def test_crop_equals_ffts(size, s):
+    """FrequencyLowCut pooling as it is usually written: fftshift, the centre, ifft, real part. Rows
+    also of even length, where the limit of the coarse grid is one of the frequencies."""
+    h, w = size
+    x = np.random.default_rng(0).standard_normal((2, 3, s * h, s * w))
+    if h == 1:  # constant along the other axis, as the real part mixes the limits of both
+        x[:] = x[:, :, :1]
+    spectrum = np.fft.fftshift(np.fft.fft2(x, norm='forward'), axes=(-2, -1))
+    top, left = (s * n // 2 - n // 2 for n in size)
+    centre = np.fft.ifftshift(spectrum[..., top:top + h, left:left + w], axes=(-2, -1))
+    expected = np.fft.ifft2(centre, norm='forward').real
+    out = crop_spectrum(torch.from_numpy(x), s)
+    np.testing.assert_allclose(out.numpy(), expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize('n', [9, 16])
+def test_crop_keeps_low_waves_and_drops_high_ones(n):
+    """cos(2 pi k position / n) of any phase: below the limit of the coarse grid it is sampled
+    there, without a shift; above it nothing is left, where plain striding makes an alias."""
+    fine = torch.arange(2 * n, dtype=torch.float64) / 2
+    for k in range(n + 1):
+        if 2 * k == n:  # at the limit
+            continue
+        x = torch.cos(2 * math.pi * k / n * fine + 0.7)
+        if k == n:
+            x = torch.cos(2 * math.pi * fine)  # 1, -1, 1, -1: the limit of the fine grid
+        out = crop_spectrum(x.expand(1, 1, 2 * n, -1))[0, 0]
+        expected = x[::2] if 2 * k < n else torch.zeros(n, dtype=torch.float64)
+        torch.testing.assert_close(out, expected.expand(n, -1), rtol=0, atol=1e-12)
+        single = crop_spectrum(x.float().expand(1, 1, 2 * n, -1))[0, 0].double()
+        torch.testing.assert_close(single, expected.expand(n, -1), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize('s', [2, 3])
+def test_crop_takes_back_what_padding_does(s):
+    x = torch.randn(2, 3, 7, 5, dtype=torch.float64)
+    fine = zero_pad_spectrum(x, s, corner_aligned=True, mirrored=False)
+    torch.testing.assert_close(crop_spectrum(fine, s), x, rtol=0, atol=1e-12)
+
+
+def test_crop_precision_and_errors():
+    assert crop_spectrum(torch.ones(1, 1, 4, 4, dtype=torch.bfloat16)).dtype == torch.float32
+    assert crop_spectrum(torch.ones(0, 3, 4, 6)).shape == (0, 3, 2, 3)
+    with pytest.raises(ValueError, match=r'\(4, 5\) has no grid that is 2 times coarser'):
+        crop_spectrum(torch.ones(1, 1, 4, 5))

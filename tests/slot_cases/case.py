@@ -92,9 +92,9 @@ class SlotCase:
 
     @property
     def package(self) -> str:
-        """The host's package, in whose scope its configs are."""
+        """The host's package, in whose scope its configs are; mmups for a network of its own."""
         slot = self.cfg['type'].removeprefix('mmups.')
-        return next(package for package, slots in SLOTS.items() if slot in slots)
+        return next((package for package, slots in SLOTS.items() if slot in slots), 'mmups')
 
     def need_host(self) -> None:
         if not find_spec(self.package):

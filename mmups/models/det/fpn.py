@@ -9,7 +9,7 @@ from typing import Any
 from mmcv.cnn import ConvModule
 from mmdet.models.necks import FPN as HostFPN
 
-from mmups.models.layers import FPNPass, UpsamplingFPN, register_slot
+from mmups.models.layers import FPNPass, UpsamplingFPN, register_slot, rename_keys
 
 #: What ``upsample_modules`` is called in the checkpoints of FreqFusion's authors.
 FOREIGN_NAME = 'alignment'
@@ -64,9 +64,7 @@ class FPN(UpsamplingFPN, HostWithExtraLevels):
     """
 
     def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
-        for key in [key for key in state_dict if key.startswith(f'{prefix}{FOREIGN_NAME}.')]:
-            name = key.removeprefix(f'{prefix}{FOREIGN_NAME}.')
-            state_dict[f'{prefix}upsample_modules.{name}'] = state_dict.pop(key)
+        rename_keys(state_dict, f'{prefix}{FOREIGN_NAME}.', f'{prefix}upsample_modules.')
         laterals = [value for key, value in state_dict.items()
                     if key.startswith(f'{prefix}lateral_convs.') and value.dim() == 4]
         # The lateral of a backbone level is 1x1, that of an extra level 3x3.

@@ -12,11 +12,11 @@ from typing import Any, ClassVar, Optional, Union
 from mmengine.model import BaseModule, ModuleList
 from torch import Tensor, nn
 
-from mmups.models.upsamplers import BaseUpsampler, build_upsampler, resolve_upsampler
+from mmups.models.upsamplers import BaseUpsampler, resolve_upsampler
 from mmups.registry import MODELS
 
+from .conv_upsample import upsampler_to
 from .factor import whole_factor
-from .up_conv import UpConv
 
 IMAGE_CHANNELS = 3
 
@@ -49,7 +49,8 @@ class Step:
         key: Config key of the upsampler.
         host: What takes the step where no upsampler is configured: the config of one, or what
             makes the module; None: a layer of the host, which stays where it is.
-        out_channels: Channels behind the step, where it changes them too.
+        out_channels: Channels behind the step, where it changes them too: by the method if it
+            can, else by a convolution before it (:class:`ConvUpsample`).
         image: Whether the slot gives the image to methods that are guided by it.
     """
 
@@ -80,8 +81,8 @@ class Step:
                 raise ValueError(f'{cls.__name__} is guided by the image, which does not reach '
                                  'this slot; docs/slots.md lists those that take it')
             guide_channels = IMAGE_CHANNELS
-        upsample = build_upsampler(cfg, self.channels, guide_channels, whole_factor(self.factor))
-        return UpConv(upsample, self.out_channels) if self.out_channels else upsample
+        return upsampler_to(self.out_channels or self.channels, cfg, self.channels, guide_channels,
+                            whole_factor(self.factor))
 
 
 class _Stepwise:

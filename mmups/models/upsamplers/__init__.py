@@ -8,6 +8,7 @@ from .dlu import DLU
 from .dysample import DySample
 from .fade import FADE, FADELite
 from .fft import FFTUpsample
+from .freq_avg_up import FreqAvgUp
 from .freqfusion import FreqFusion
 from .indexnet import IndexNet
 from .interpolate import Interpolate
@@ -19,6 +20,6 @@ from .resfu import ReSFU
 from .sapa import SAPA, SAPADeform
 
 __all__ = ['BaseUpsampler', 'build_upsampler', 'registered_upsamplers', 'resolve_upsampler', 'A2U',
-           'CARAFE', 'DLU', 'Deconv', 'DySample', 'FADE', 'FADELite', 'FFTUpsample', 'FreqFusion',
-           'IndexNet', 'Interpolate', 'LCTC', 'LDAAQU', 'NAF', 'PixelShuffle', 'ReSFU', 'SAPA',
-           'SAPADeform']
+           'CARAFE', 'DLU', 'Deconv', 'DySample', 'FADE', 'FADELite', 'FFTUpsample', 'FreqAvgUp',
+           'FreqFusion', 'IndexNet', 'Interpolate', 'LCTC', 'LDAAQU', 'NAF', 'PixelShuffle',
+           'ReSFU', 'SAPA', 'SAPADeform']

@@ -28,7 +28,8 @@ def _like(x: Tensor, out: Tensor) -> Tensor:
 
 
 class BaseUpsampler(BaseModule, metaclass=ABCMeta):
-    """Brings a map (N, C, h, w) to a finer size; channels stay as they are.
+    """Brings a map (N, C, h, w) to a finer size; channels stay as they are, unless a class that
+    ``changes_channels`` is told to change them.
 
     A subclass implements :meth:`upsample`, to which exact ``scale_factor`` sizes are guaranteed,
     and :meth:`init_weights`, which it calls at the end of its constructor.
@@ -62,6 +63,9 @@ class BaseUpsampler(BaseModule, metaclass=ABCMeta):
     #: True: changes its guide too, which :meth:`fuse` returns. Such a class implements
     #: :meth:`upsample_and_enhance` besides.
     enhances_guide: ClassVar[bool] = False
+    #: True: can change the channels itself. Such a class takes ``out_channels`` besides, and where
+    #: they are given every method here makes maps of so many.
+    changes_channels: ClassVar[bool] = False
 
     def __init__(self, in_channels: int, scale_factor: int = 2,
                  guide_channels: Optional[int] = None,

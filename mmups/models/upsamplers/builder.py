@@ -9,7 +9,8 @@ from mmups.registry import MODELS
 from .base import BaseUpsampler
 from .interpolate import MODES
 
-#: What a slot knows, and a config need not say.
+#: What a slot knows, and a config need not say; ``out_channels`` too of a class that can change the
+#: channels.
 SET_BY_THE_SLOT = {'in_channels', 'scale_factor', 'guide_channels'}
 #: What mmengine may leave in a config: the scope of a foreign base, and ``_delete_=True`` where
 #: nothing was inherited.
@@ -52,7 +53,7 @@ def resolve_upsampler(cfg: dict) -> tuple[type, dict]:
         raise ValueError(f'upsampler type {name!r} is not an upsampler of mmups'
                          f'{_did_you_mean(name)}; registered: {", ".join(registered_upsamplers())}')
     keys, is_open = _keys(cls)
-    if lacking := SET_BY_THE_SLOT - keys:
+    if lacking := _set_by_the_slot(cls) - keys:
         raise TypeError(
             f'{cls.__name__} takes no {" and no ".join(sorted(lacking))} by keyword; a slot builds '
             f'{cls.__name__}(in_channels=..., scale_factor=..., guide_channels=..., and the keys '
@@ -63,7 +64,7 @@ def resolve_upsampler(cfg: dict) -> tuple[type, dict]:
 
 
 def build_upsampler(cfg: dict, in_channels: int, guide_channels: Optional[int] = None,
-                    scale_factor: int = 2) -> BaseUpsampler:
+                    scale_factor: int = 2, out_channels: Optional[int] = None) -> BaseUpsampler:
     """Build the upsampler of one slot.
 
     Args:
@@ -73,10 +74,12 @@ def build_upsampler(cfg: dict, in_channels: int, guide_channels: Optional[int] =
         in_channels: Channels of the map to upsample.
         guide_channels: Channels of the guide that the slot has; None: it has none.
         scale_factor: Ratio of the fine to the coarse size in this slot.
+        out_channels: Channels of the result, for a class that ``changes_channels``; None: as many
+            as come in.
 
     Raises:
         ValueError: The type is unknown or no upsampler, needs a guide that the slot does not
-            have, or ``cfg`` contradicts what the slot knows.
+            have, cannot change the channels, or ``cfg`` contradicts what the slot knows.
         TypeError: ``cfg`` has a key that the type does not take, or no slot can build the type.
 
     >>> build_upsampler(dict(type='DySample', groups=8), 64)(torch.rand(1, 64, 8, 8)).shape
@@ -84,6 +87,11 @@ def build_upsampler(cfg: dict, in_channels: int, guide_channels: Optional[int] =
     """
     cls, args = resolve_upsampler(cfg)
     slot = dict(in_channels=in_channels, scale_factor=scale_factor, guide_channels=guide_channels)
+    if cls.changes_channels:
+        slot['out_channels'] = in_channels if out_channels is None else out_channels
+    elif out_channels not in (None, in_channels):
+        raise ValueError(f'{cls.__name__} keeps the channels of a map, and this slot needs '
+                         f'{in_channels} to become {out_channels}')
     for key in slot.keys() & args.keys():
         if args.pop(key) != slot[key]:
             raise ValueError(f'{key}={cfg[key]!r} contradicts the slot, which sets '
@@ -98,6 +106,10 @@ def build_upsampler(cfg: dict, in_channels: int, guide_channels: Optional[int] =
         if unknown := args.keys() - _keys(cls)[0]:
             raise TypeError(f'{_unknown_keys(cls, unknown)} ({error})') from error
         raise
+
+
+def _set_by_the_slot(cls: type) -> set[str]:
+    return SET_BY_THE_SLOT | ({'out_channels'} if cls.changes_channels else set())
 
 
 def _keys(cls: type) -> tuple[set[str], bool]:
@@ -121,7 +133,7 @@ def _keys(cls: type) -> tuple[set[str], bool]:
 def _unknown_keys(cls: type, unknown: Set[str]) -> str:
     """What to say of keys that a type does not take: a typo, or another type's, inherited."""
     message = (f'{cls.__name__} does not take {sorted(unknown)}; its keys are '
-               f'{sorted(_keys(cls)[0] - SET_BY_THE_SLOT)}')
+               f'{sorted(_keys(cls)[0] - _set_by_the_slot(cls))}')
     shared = {name: unknown & _keys(other)[0] for name, other in registered_upsamplers().items()}
     most = max(map(len, shared.values()))
     if not most:

@@ -31,12 +31,20 @@ def check_int(name: str, value: int, least: int = 1, most: Optional[int] = None,
 
 
 def check_groups(upsampler: nn.Module, name: str, groups: int) -> int:
-    """A number of groups into which the channels of ``upsampler`` are split, as an int."""
+    """A number of groups into which the channels of ``upsampler`` are split, as an int; those of
+    its output too where it ``changes_channels``."""
     groups = check_int(name, groups)
-    if upsampler.in_channels % groups:
-        raise ValueError(f'{type(upsampler).__name__} needs in_channels divisible by {name}, got '
-                         f'in_channels={upsampler.in_channels}, {name}={groups}')
+    for key in ('in_channels', 'out_channels')[:1 + upsampler.changes_channels]:
+        if (channels := getattr(upsampler, key)) % groups:
+            raise ValueError(f'{type(upsampler).__name__} needs {key} divisible by {name}, got '
+                             f'{key}={channels}, {name}={groups}')
     return groups
+
+
+def check_out_channels(upsampler: nn.Module, out_channels: Optional[int]) -> int:
+    """Channels of the output, as an int; None: those of the input."""
+    return upsampler.in_channels if out_channels is None else check_int('out_channels',
+                                                                        out_channels)
 
 
 def check_size(size: tuple[int, int]) -> tuple[int, int]:

@@ -4,9 +4,11 @@ Agnihotri, Grabinski and Keuper, "Improving Feature Stability during Upsampling 
 Artifacts and the Importance of Spatial Context" (ECCV 2024, arXiv:2311.17524; first version
 "Improving Stability during Upsampling"). The block follows the authors' public code as described
 in their UNet, STTR-light and Restormer variants (MIT, Apache-2.0, non-commercial; none copied).
+Checkpoints of the Restormer variant, whose paths are ``body`` and ``para``, load.
 
 Deviations: ``init='bilinear'`` and :meth:`LCTC.fuse` are ours; scales other than 2 are ours.
 """
+import math
 from typing import Optional, Union
 
 import torch
@@ -17,7 +19,10 @@ from mmups.ops import depthwise_transposed
 from mmups.registry import MODELS
 
 from .base import BaseUpsampler
-from .checks import check_groups, check_int
+from .checks import check_groups, check_int, check_out_channels
+
+#: Name of a path in the authors' Restormer -> ours.
+AUTHORS_PATHS = {'body': 'large', 'para': 'small'}
 
 
 @MODELS.register_module()
@@ -34,31 +39,44 @@ class LCTC(BaseUpsampler):
         guide_channels: Not needed.
         kernel_size: Odd kernel k of the large path, 3 to 31.
         small_kernel_size: Odd kernel of the small path, at most k; None: no small path.
-        groups: Groups of both convolutions; None: depthwise (C); 1: dense.
+        groups: Groups of both convolutions; None: as many as channels allow, which is depthwise
+            (C) where the channels stay, as in the paper's UNet, and C/2 where they halve, as in
+            its Restormer and NAFNet; 1: dense.
         init: 'default', PyTorch's, as the authors train it; 'bilinear': the large path starts as
             bilinear interpolation (away from the border) and the small one at zero.
+        out_channels: Channels of the output; None: C.
         init_cfg: Applied after that.
 
     Raises:
-        ValueError: A kernel is even or out of range, ``groups`` does not divide C, ``init`` is
-            unknown, or the kernel is too small to hold the bilinear one.
+        ValueError: A kernel is even or out of range, ``groups`` does not divide the channels,
+            ``init`` is unknown, the kernel is too small to hold the bilinear one, or that is asked
+            for where the channels change.
 
     >>> LCTC(64)(torch.rand(1, 64, 8, 8)).shape
     torch.Size([1, 64, 16, 16])
     """
 
+    changes_channels = True
+
     def __init__(self, in_channels: int, scale_factor: int = 2,
                  guide_channels: Optional[int] = None, kernel_size: int = 11,
                  small_kernel_size: Optional[int] = 3, groups: Optional[int] = None,
-                 init: str = 'default', init_cfg: Union[dict, list, None] = None):
+                 init: str = 'default', out_channels: Optional[int] = None,
+                 init_cfg: Union[dict, list, None] = None):
         super().__init__(in_channels, scale_factor, guide_channels, init_cfg)
+        self.out_channels = check_out_channels(self, out_channels)
         kernel_size = check_int('kernel_size', kernel_size, least=3, most=31, odd=True)
         if small_kernel_size is not None:
             small_kernel_size = check_int('small_kernel_size', small_kernel_size, most=kernel_size,
                                           odd=True)
-        groups = self.in_channels if groups is None else check_groups(self, 'groups', groups)
+        groups = math.gcd(self.in_channels, self.out_channels) if groups is None else groups
+        groups = check_groups(self, 'groups', groups)
         if init not in ('default', 'bilinear'):
             raise ValueError(f"init must be 'default' or 'bilinear', got init={init!r}")
+        if init == 'bilinear' and self.in_channels != self.out_channels:
+            raise ValueError(
+                "init='bilinear' is an interpolation of each channel, and here "
+                f'{self.in_channels} channels become {self.out_channels}: leave it out')
         self.init = init
         self.large = self._path(kernel_size, groups)
         self.small = None if small_kernel_size is None else self._path(small_kernel_size, groups)
@@ -66,7 +84,7 @@ class LCTC(BaseUpsampler):
 
     def _path(self, kernel_size: int, groups: int) -> nn.ConvTranspose2d:
         return nn.ConvTranspose2d(
-            self.in_channels, self.in_channels, kernel_size, stride=self.scale_factor,
+            self.in_channels, self.out_channels, kernel_size, stride=self.scale_factor,
             padding=(kernel_size - 1) // 2, output_padding=self.scale_factor - 1, groups=groups)
 
     def init_weights(self) -> None:
@@ -101,10 +119,16 @@ class LCTC(BaseUpsampler):
         if self.small is not None and torch.onnx.is_in_onnx_export():  # no sums as weights there
             return self.large(x) + self.small(x)
         weight, bias = self._kernel()
-        if self.large.groups == self.in_channels:
+        if self.large.groups != self.out_channels:
+            return F.conv_transpose2d(x, weight, bias, self.large.stride, self.large.padding,
+                                      self.large.output_padding, self.large.groups)
+        terms = self.in_channels // self.out_channels
+        if terms == 1:
             return depthwise_transposed(x, weight, bias, self.scale_factor)
-        return F.conv_transpose2d(x, weight, bias, self.large.stride, self.large.padding,
-                                  self.large.output_padding, self.large.groups)
+        # Each output is a sum of depthwise ones; the bias belongs to the first of them.
+        bias = F.pad(bias.unsqueeze(1), (0, terms - 1)).flatten()
+        out = depthwise_transposed(x, weight, bias, self.scale_factor)
+        return out.unflatten(1, (self.out_channels, terms)).sum(2)
 
     def _kernel(self) -> tuple[Tensor, Tensor]:
         """Weight and bias of both paths in one: they are linear, and the small kernel sits at the
@@ -117,6 +141,14 @@ class LCTC(BaseUpsampler):
 
     def kernels(self, x: Tensor, guide: Optional[Tensor] = None) -> Tensor:
         return self._kernel()[0].flatten(0, 1)
+
+    def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
+        for theirs, ours in AUTHORS_PATHS.items():
+            for name in ('weight', 'bias'):
+                if f'{prefix}{theirs}.{name}' in state_dict:
+                    state_dict[f'{prefix}{ours}.{name}'] = state_dict.pop(
+                        f'{prefix}{theirs}.{name}')
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
     def paths(self) -> dict[str, nn.Module]:
         paths = dict(large=self.large, small=self.small)

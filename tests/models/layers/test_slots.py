@@ -17,7 +17,7 @@ from slot_cases.doubles import Enhancing, Guided
 from torch.utils.checkpoint import checkpoint
 
 import mmups.models
-from mmups.models import seg
+from mmups.models import restoration, seg
 from mmups.models.layers import SLOT_OF, UpsamplingSlot, whole_factor
 from mmups.models.upsamplers import BaseUpsampler, Interpolate, registered_upsamplers
 
@@ -100,7 +100,10 @@ def test_stock_checkpoint_loads(slot):
 def test_every_slot_has_a_case():
     names = {case.cfg['type'].removeprefix('mmups.') for case in SLOTS.values()}
     names |= set(seg.FILES['plain_heads'].split())  # tests/models/seg/test_decode_heads.py
-    assert names == {name for host in mmups.models.SLOTS.values() for name in host}
+    names |= {'NAFNetLocal'}  # tests/models/restoration/test_nafnet.py
+    own = {name for name in restoration.__all__
+           if issubclass(getattr(restoration, name), UpsamplingSlot)}
+    assert names == own.union(*mmups.models.SLOTS.values())
 
 
 @pytest.mark.parametrize('slot', SLOTS)
@@ -111,8 +114,8 @@ def test_steps(slot):
     part = next(m for m in module.modules() if isinstance(m, UpsamplingSlot))
     steps = [step for step in part.steps() if step.key == case.key]
     built = [(m.in_channels, m.scale_factor, m.guide_channels) for m in upsamplers_of(module)]
-    assert sorted((s.channels, whole_factor(s.factor), s.guide_channels) for s in steps) == (
-        sorted(built)) if case.guided else len(built) == len(steps)
+    assert sorted((s.out_channels or s.channels, whole_factor(s.factor), s.guide_channels)
+                  for s in steps) == sorted(built) if case.guided else len(built) == len(steps)
     assert any(step.guide_channels for step in steps) == case.guided
     assert bool(part.guide) >= case.guided
     plain = next(m for m in case.build().modules() if isinstance(m, UpsamplingSlot))
@@ -291,15 +294,16 @@ def test_large_kernels(slot, kernels):
 
 # --- initialisation ------------------------------------------------------------------------------
 
-# Upsampler -> the standard deviation with which each of its parameters starts (as a function of its
-# channels). PyTorch's default is uniform within 1/sqrt(fan_in).
+# Upsampler -> the standard deviation with which each of its parameters starts (as a function of the
+# module). PyTorch's default is uniform within 1/sqrt(fan_in), that of the output if transposed.
 INITS = {
     'DySample': (dict(type='DySample', dyscope=True),
                  {'offset.weight': 0.001, 'offset.bias': 0, 'scope.weight': 0, 'scope.bias': 0}),
     'DySample-S': (dict(type='DySample', style='pl', groups=8),
                    {'offset.weight': 0.001, 'offset.bias': 0}),
-    'Deconv': (dict(type='Deconv'), {'weight': lambda c: (3 * 9 * c)**-0.5}),
-    'PixelShuffle': (dict(type='PixelShuffle'), {'0.weight': lambda c: (3 * 9 * c)**-0.5}),
+    'Deconv': (dict(type='Deconv'), {'weight': lambda m: (3 * 9 * m.out_channels)**-0.5}),
+    'PixelShuffle': (dict(type='PixelShuffle'),
+                     {'0.weight': lambda m: (3 * 9 * m.in_channels)**-0.5}),
     'LCTC': (dict(type='LCTC', kernel_size=7),
              {'large.weight': 3**-0.5 / 7, 'small.weight': 3**-0.5 / 3}),
     'FreqFusion': (dict(type='FreqFusion'),
@@ -314,7 +318,7 @@ def assert_initial(model, stds, count):
     modules = upsamplers_of(model)
     assert len(modules) == count
     for key, std in stds.items():
-        units = [std(m.in_channels) if callable(std) else std for m in modules]
+        units = [std(m) if callable(std) else std for m in modules]
         values = torch.cat([m.get_parameter(key).flatten() / (unit or 1)
                             for m, unit in zip(modules, units)])
         spread = float(units[0] > 0)
@@ -409,7 +413,7 @@ def test_segformer_guides(size, outputs):
 
 #: Those that take an upsampled map and its guide apart: side by side, or by layers of their own.
 FUSING = {'CSPNeXtPAFPN', 'DepthwiseSeparableASPPHead', 'FCNHead', 'FusedSemanticHead', 'HRFPN',
-          'JPU', 'LRASPPHead', 'LightHamHead', 'RTMDetInsHead', 'RTMDetInsSepBNHead',
+          'JPU', 'LRASPPHead', 'LightHamHead', 'RTMDetInsHead', 'RTMDetInsSepBNHead', 'Restormer',
           'SCNetSemanticHead', 'SegformerHead', 'UNet', 'UNet-deconv', 'UNetHead',
           'UPerHead-fusion', 'YOLOV3Neck', 'YOLOXPAFPN'}
 

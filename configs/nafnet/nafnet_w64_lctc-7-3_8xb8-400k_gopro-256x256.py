@@ -1,0 +1,6 @@
+_base_ = [
+    '../_base_/models/nafnet_w64.py', '../_base_/restoration_runtime.py',
+    '../_base_/datasets/gopro.py', '../_base_/schedules/nafnet_400k.py',
+    '../_base_/upsamplers/lctc-7-3.py'
+]
+model = dict(generator=dict(upsampler=_base_.upsampler))
