@@ -9,7 +9,7 @@ MOVES_PIXELS = ('glass_blur', 'motion_blur', 'zoom_blur', 'elastic_transform')
 
 #: What a table and a picture show of the hosts' metrics, where they are.
 HEADLINES = ('mIoU', 'mBIoU', 'PQ', 'bbox_mAP', 'segm_mAP', 'boundary_mAP', 'boundary_PQ',
-             'abs_rel', 'rmse')
+             'abs_rel', 'a1', 'rmse')
 #: Errors, among the hosts' metrics; of every other metric more is better.
 SMALLER_IS_BETTER = ('abs_rel', 'sq_rel', 'rmse', 'rmse_log', 'log10', 'silog')
 

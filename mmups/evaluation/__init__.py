@@ -8,6 +8,8 @@ from .boundary import (
     split_intersect_and_union,
 )
 from .boundary_metric import BoundaryIoUMetric
+from .depth import EIGEN_CROP, depth_errors, valid_depth
+from .depth_metric import DepthMetric
 from .overlap import (
     Stability,
     accuracy,
@@ -24,9 +26,10 @@ METRICS.register_hosted('mmdet.evaluation', 'mmups.evaluation.coco_metric',
                         ('BoundaryCocoMetric', ))
 
 __all__ = [
-    'BoundaryIoUMetric', 'BoundaryPanopticMetric', 'PanopticMetric', 'Quality', 'Stability',
-    'accuracy', 'band_width', 'boundary_band', 'boundary_intersect_and_union', 'class_iou',
-    'class_quality', 'equivariance_error', 'intersect_and_union', 'match_segments', 'mean_iou',
-    'mean_quality', 'prediction_stability', 'shift_agreements', 'shift_consistency', 'shift_image',
-    'split_intersect_and_union'
+    'BoundaryIoUMetric', 'BoundaryPanopticMetric', 'DepthMetric', 'EIGEN_CROP',
+    'PanopticMetric', 'Quality', 'Stability', 'accuracy', 'band_width', 'boundary_band',
+    'boundary_intersect_and_union', 'class_iou', 'class_quality', 'depth_errors',
+    'equivariance_error', 'intersect_and_union', 'match_segments', 'mean_iou', 'mean_quality',
+    'prediction_stability', 'shift_agreements', 'shift_consistency', 'shift_image',
+    'split_intersect_and_union', 'valid_depth'
 ]
