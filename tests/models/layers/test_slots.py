@@ -408,7 +408,8 @@ def test_segformer_guides(size, outputs):
 
 
 #: Those that take an upsampled map and its guide apart: side by side, or by layers of their own.
-FUSING = {'CSPNeXtPAFPN', 'DepthwiseSeparableASPPHead', 'FCNHead', 'FusedSemanticHead', 'HRFPN',
+FUSING = {'CSPNeXtPAFPN', 'DenseDepthHead', 'DepthwiseSeparableASPPHead', 'FCNHead',
+          'FusedSemanticHead', 'HRFPN',
           'JPU', 'LRASPPHead', 'LightHamHead', 'RTMDetInsHead', 'RTMDetInsSepBNHead',
           'SCNetSemanticHead', 'SegformerHead', 'UNet', 'UNet-deconv', 'UNetHead',
           'UPerHead-fusion', 'YOLOV3Neck', 'YOLOXPAFPN'}
