@@ -1,12 +1,13 @@
 """Draw what a trained model predicts, and what its upsamplers do."""
 import argparse
+from functools import partial
 
 from mmups.attacks import ATTACKS
 from mmups.engine.checkpoint import check_weights
 from mmups.engine.cli import add_common_arguments, build_runner, load_config, one_line_errors
 
 COMMANDS = {
-    'predictions': 'scenes of the test set of a segmentation config: image, truth, prediction',
+    'predictions': 'scenes of the test set: image, truth, prediction, and of depth the error',
     'spectrum': 'power spectra before and after every upsampling step, and of the predictions',
     'sampling': 'points at which upsamplers sample, their offsets, the share of folded ones',
     'kernels': 'kernels of the upsamplers that have some, with their frequency response',
@@ -49,12 +50,15 @@ def parse_args():
 
 
 def predictions(runner, args):
-    from mmups.engine.predict import predict_segmentations  # needs mmcv
-    from mmups.visualization import draw_sheet
-    scenes, meta = predict_segmentations(runner, args.num)
+    from mmups.engine import predict  # needs mmcv
+    from mmups.visualization import draw_depth_sheet, draw_sheet
+    if predict.knows_depth(runner):
+        scenes, draw = predict.predict_depths(runner, args.num), draw_depth_sheet
+    else:
+        scenes, meta = predict.predict_segmentations(runner, args.num)
+        draw = partial(draw_sheet, classes=meta['classes'], palette=meta['palette'])
     if runner.rank == 0:
-        out = draw_sheet(scenes, meta['classes'], meta['palette'], args.out)
-        yield f'{len(scenes)} scenes drawn in {out}'
+        yield f'{len(scenes)} scenes drawn in {draw(scenes, out=args.out)}'
 
 
 def spectrum(runner, args):
