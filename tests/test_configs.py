@@ -83,8 +83,9 @@ PARAMETERS = {
     'freqfusion-panoptic': (104434, 104192),
 }
 # Weights that the DySample paper counts for 6 upsamplers in SegFormer, 4 in Faster R-CNN (with P6)
-# and 3 in Panoptic FPN; printed as 49.2K, 32.7K and so on, 98,304 as 0.1M.
+# and in DepthFormer, and 3 in Panoptic FPN; printed as 49.2K, 32.7K and so on, 98,304 as 0.1M.
 SEGFORMER, P6, PANOPTIC = 'segformer_mit-b1_', 'faster-rcnn_r50_fpn-p6-', 'panoptic-fpn_r50_fpn-'
+DEPTH = 'depthformer_swin-t_'
 PAPER = {
     ('dysample', SEGFORMER): 49152, ('dysample', P6): 32768, ('dysample', PANOPTIC): 24576,
     ('dysample-plus', SEGFORMER): 98304, ('dysample-plus', P6): 65536,
@@ -92,6 +93,8 @@ PAPER = {
     ('dysample-s', SEGFORMER): 6144, ('dysample-s', P6): 4096, ('dysample-s', PANOPTIC): 3072,
     ('dysample-s-plus', SEGFORMER): 12288, ('dysample-s-plus', P6): 8192,
     ('dysample-s-plus', PANOPTIC): 6144,
+    ('dysample', DEPTH): 46080, ('dysample-plus', DEPTH): 92160, ('dysample-s', DEPTH): 5760,
+    ('dysample-s-plus', DEPTH): 11520,
 }
 R101 = 18992128  # parameters of ResNet-101 more than of ResNet-50
 
@@ -142,6 +145,9 @@ STEMS = {
     'upernet_r50_': Stem(('decode_head', ), [(512, 512)] * 3, 66516108, 'mmseg'),
     'fpn_r50_': Stem(('neck', 'decode_head'), FPN3 + [(128, 256)] * 6, None, 'mmseg'),
     'deeplabv3plus_r50-d8_': Stem(('decode_head', ), [(512, 48)], None, 'mmseg'),
+    DEPTH: Stem(
+        ('decode_head', ), [(768, 384), (384, 192), (192, 96), (96, 64)], None, 'mmseg',
+        'depthformer_swin-t_2xb8-38400it_nyu-416x544'),
     'unet-s5-d16_': Stem(
         ('backbone', ), [(128, 64), (256, 128), (512, 256), (1024, 512)], 29062886,
         'mmseg'),
@@ -240,6 +246,7 @@ def test_the_papers_experiments_are_there():
             'nearest', 'carafe', 'dysample-s-plus'}
     assert found['upernet_r50_'] == {
         'deconv', 'pixel-shuffle', 'carafe', 'fade', 'sapa-deform', 'dysample'}
+    assert found[DEPTH] == tables | {'bilinear'}
     assert found['unet-s5-d16_'] == lctc | {'lctc-7', 'lctc-11', 'lctc-31-3'}
 
 
@@ -267,6 +274,8 @@ def test_digit_scenes_report_boundaries(path):
         assert evaluators[0].metric == ['bbox', 'segm', 'boundary']
     elif path.parent.name == 'panoptic_fpn' or path.stem.endswith('-panoptic'):
         assert types == ['mmups.BoundaryPanopticMetric']
+    elif path.parent.name == 'depthformer':
+        assert types == ['mmups.DepthMetric']
     else:
         assert types == ['IoUMetric', 'mmups.BoundaryIoUMetric']
 
@@ -335,6 +344,9 @@ def small(cfg, host):
     if model.backbone.type == 'SwinTransformer':
         model.backbone.update(depths=[1] * 4, num_heads=[1, 2, 4, 8], embed_dims=16)
         model.decode_head.in_channels = [16, 32, 64, 128]
+    if model.backbone.type == 'mmups.DepthFormerSwin':
+        model.backbone.depths = [1] * 4
+        model.neck.update(num_heads=1, num_points=1)
     return model
 
 
@@ -415,7 +427,8 @@ def batch_of(model):
         from mmengine.structures import PixelData
         from mmseg.structures import SegDataSample
         sample = SegDataSample(metainfo=dict(ori_shape=(64, 64), img_shape=(64, 64)),
-                               gt_sem_seg=PixelData(data=torch.randint(0, 19, (1, 64, 64))))
+                               gt_sem_seg=PixelData(data=torch.randint(0, 19, (1, 64, 64))),
+                               gt_depth_map=PixelData(data=torch.rand(1, 64, 64) * 9 + 0.5))
         images = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
         return dict(inputs=list(images), data_samples=[sample] * 2)
     from mmdet.testing import demo_mm_inputs
@@ -454,6 +467,8 @@ def test_trains_and_predicts(path):
         result = model.eval().test_step(batch_of(model))[0]
     if 'pred_sem_seg' in result:
         assert result.pred_sem_seg.shape == (64, 64)
+    elif 'pred_depth_map' in result:
+        assert result.pred_depth_map.shape == (64, 64)
     elif 'panoptic' in path.name:
         assert result.pred_panoptic_seg.sem_seg.dim() == 3
     else:

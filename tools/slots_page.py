@@ -3,7 +3,7 @@ import argparse
 from pathlib import Path
 
 from mmups.engine.cli import one_line_errors
-from mmups.models import SLOTS, det, restoration, seg
+from mmups.models import det, restoration, seg
 from mmups.models.layers import SLOT_OF, UpsamplingSlot
 from mmups.registry import MODELS
 
@@ -46,7 +46,11 @@ are guided by it ([methods.md](methods.md#naf)); all other methods go without a 
 
 Methods that split channels refuse some widths and say so: HRNet-W18's 18 channels need
 `dict(type='DySample', groups=2)`. SAPA takes `norm=False`, and A2U does not fit, where a guide's
-channels are no multiple of 32, such as the 48 of DeepLabV3+ or the 18 of HRNet-W18.""",
+channels are no multiple of 32, such as the 48 of DeepLabV3+ or the 18 of HRNet-W18.
+
+DenseDepthHead is that of DepthFormer, for mmseg's DepthEstimator. The other parts of DepthFormer
+are here too, and upsample nothing: `mmups.DepthFormerSwin`, `mmups.HAHIHeteroNeck` (which needs
+mmcv with its operators) and `mmups.SigLoss`.""",
     'restoration': """\
 Networks of mmups's own, with the arguments and the state-dict keys of mmagic's; PyTorch and
 mmengine are all that they need. `upsampler` takes all steps of the decoder, which halve the
@@ -75,7 +79,6 @@ def page():
     hosts = {slot.__name__: (host, slot) for host, slot in SLOT_OF.items()}
     sections = [HEAD]
     for host, files in (('mmdet', det.FILES), ('mmseg', seg.FILES)):
-        assert sorted(' '.join(files.values()).split()) == SLOTS[host]
         rows = [row(*hosts[name]) for names in files.values() for name in names.split()]
         sections.append('\n'.join([
             f'## {host}', '', f"| Config type | In place of {host}'s | What it is | Further keys | "

@@ -7,8 +7,8 @@ from mmups.engine.checkpoint import check_weights
 from mmups.engine.cli import add_common_arguments, build_runner, load_config, one_line_errors
 
 COMMANDS = {
-    'predictions': 'scenes of the test set: image, truth, prediction; where images are restored, '
-                   'degraded, truth, restored',
+    'predictions': 'scenes of the test set: image, truth, prediction; of depth the error, too; '
+                   'where images are restored, degraded, truth, restored',
     'spectrum': 'power spectra before and after every upsampling step, and of the predictions',
     'sampling': 'points at which upsamplers sample, their offsets, the share of folded ones',
     'kernels': 'kernels of the upsamplers that have some, with their frequency response',
@@ -52,10 +52,11 @@ def parse_args():
 
 def predictions(runner, args):
     from mmups.engine import predict
-    from mmups.visualization import draw_restorations, draw_sheet
-    if predict.restores(runner):
-        scenes = predict.predict_restorations(runner, args.num)
-        draw = draw_restorations
+    from mmups.visualization import draw_depth_sheet, draw_restorations, draw_sheet
+    if predict.has_truth(runner, 'gt_depth_map'):
+        scenes, draw = predict.predict_depths(runner, args.num), draw_depth_sheet
+    elif predict.has_truth(runner, 'gt_img'):
+        scenes, draw = predict.predict_restorations(runner, args.num), draw_restorations
     else:
         scenes, meta = predict.predict_segmentations(runner, args.num)
         draw = partial(draw_sheet, classes=meta['classes'], palette=meta['palette'])

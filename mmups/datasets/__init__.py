@@ -2,7 +2,8 @@
 from mmups.registry import DATASETS, TRANSFORMS
 
 DATASETS.register_hosted('mmseg.datasets', 'mmups.datasets.seg',
-                         ('DigitScenesSegDataset', 'DigitScenes14SegDataset'))
+                         ('DigitScenesSegDataset', 'DigitScenes14SegDataset',
+                          'DigitScenesDepthDataset'))
 DATASETS.register_hosted('mmdet.datasets', 'mmups.datasets.det',
                          ('DigitScenesDetDataset', 'DigitScenes14DetDataset',
                           'DigitScenesPanopticDataset', 'DigitScenes14PanopticDataset'))
@@ -13,3 +14,5 @@ TRANSFORMS.register_hosted('mmengine', 'mmups.datasets.corrupt', ('Corrupt', ))
 TRANSFORMS.register_hosted('mmengine', 'mmups.datasets.pair_transforms',
                            ('LoadImagePair', 'PairedRandomCrop', 'PairedFlipTranspose',
                             'PackRestorationInputs'))
+TRANSFORMS.register_hosted('mmengine', 'mmups.datasets.depth_transforms',
+                           ('FixedCrop', 'ColorAug'))

@@ -6,19 +6,29 @@ from typing import Any, Callable, Optional
 import numpy as np
 import torch
 from mmengine.dist import collect_results
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
+from mmengine.structures import BaseDataElement
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from mmups.evaluation import psnr, round_to_8_bit
-from mmups.models.restoration import ImageRestorer
 from mmups.visualization.restoration import Restoration
 
 from .label_maps import label_maps
 from .robustness.data import truth_is_original
 
 Scene = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+def has_truth(runner: Runner, key: str) -> bool:
+    """Whether the samples of the runner's test set have a ground truth of a kind.
+
+    Args:
+        runner: Of a config.
+        key: 'gt_depth_map' or 'gt_img'.
+    """
+    dataset = runner.build_dataloader(runner.cfg.test_dataloader).dataset
+    return key in (dataset[0].get('data_samples') or ())
 
 
 def predict_segmentations(runner: Runner, count: int) -> tuple[Optional[list[Scene]], dict]:
@@ -35,34 +45,47 @@ def predict_segmentations(runner: Runner, count: int) -> tuple[Optional[list[Sce
         others get None.
 
     Raises:
-        ValueError: The samples have no predicted or no true classes.
+        ValueError: The data set has no classes, or its samples no predicted or no true ones.
     """
-    if restores(runner):
-        raise ValueError('only segmentation and detection have label maps, restored images have '
-                         'none')
     loader = runner.build_dataloader(runner.cfg.test_dataloader)
+    if 'classes' not in loader.dataset.metainfo:
+        raise ValueError(f'{type(loader.dataset).__name__} has no classes: only segmentation and '
+                         'detection have label maps')
     return _first(runner, loader, count, _segmentations), loader.dataset.metainfo
 
 
-def restores(runner: Runner) -> bool:
-    """Whether the runner's model restores images."""
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-    return isinstance(model, ImageRestorer)
+def predict_depths(runner: Runner, count: int) -> Optional[list[Scene]]:
+    """Likewise of a depth estimator of mmseg.
+
+    Args:
+        runner: Of its config, with ``load_from`` set.
+        count: How many scenes, at most.
+
+    Returns:
+        RGB image (H, W, 3), true and predicted depth (H, W) of each scene, in the data set's unit.
+    """
+    loader = runner.build_dataloader(runner.cfg.test_dataloader)
+    return _first(runner, loader, count, _depths)
 
 
 def predict_restorations(runner: Runner, count: int) -> Optional[list[Restoration]]:
-    """Run the runner's checkpoint on the first images of its test set.
+    """Likewise of an image restorer.
 
     Args:
-        runner: Of a config of an :class:`ImageRestorer` with ``load_from`` set.
+        runner: Of its config, with ``load_from`` set.
         count: How many images, at most.
 
     Returns:
-        What became of each, rounded to 8 bits. Several processes share the work, and the first of
-        them gets the images; the others get None.
+        What became of each, rounded to 8 bits.
     """
     loader = runner.build_dataloader(runner.cfg.test_dataloader)
     return _first(runner, loader, count, _restorations)
+
+
+def depth_maps(sample: BaseDataElement) -> tuple[np.ndarray, np.ndarray]:
+    """True and predicted depth of a sample, (H, W) each."""
+    maps = sample.gt_depth_map.data, sample.pred_depth_map.data
+    return tuple(depth.reshape(depth.shape[-2:]).float().cpu().numpy() for depth in maps)
 
 
 @torch.no_grad()
@@ -77,13 +100,25 @@ def _first(runner: Runner, loader: DataLoader, count: int,
 
 
 def _segmentations(runner: Runner, loader: DataLoader) -> Iterator[Scene]:
-    import mmcv  # the hosts, whose samples these are, brought it
     classes = len(loader.dataset.metainfo['classes'])
     original = truth_is_original(loader.dataset)
+    for sample in _samples(runner, loader):
+        yield _image(sample), *label_maps(sample, classes, original)
+
+
+def _depths(runner: Runner, loader: DataLoader) -> Iterator[Scene]:
+    for sample in _samples(runner, loader):
+        yield _image(sample), *depth_maps(sample)
+
+
+def _samples(runner: Runner, loader: DataLoader) -> Iterator[BaseDataElement]:
     for batch in loader:
-        for sample in runner.model.test_step(batch):
-            truth, prediction = label_maps(sample, classes, original)
-            yield mmcv.imread(sample.img_path, channel_order='rgb'), truth, prediction
+        yield from runner.model.test_step(batch)
+
+
+def _image(sample: BaseDataElement) -> np.ndarray:
+    import mmcv  # the hosts, whose samples these are, brought it
+    return mmcv.imread(sample.img_path, channel_order='rgb')
 
 
 def _restorations(runner: Runner, loader: DataLoader) -> Iterator[Restoration]:

@@ -6,4 +6,5 @@ from .restoration import *  # noqa: F401,F403
 from .upsamplers import *  # noqa: F401,F403
 
 #: Host -> names of the slots in its classes.
-SLOTS = {'mmdet': det.__all__, 'mmseg': seg.__all__}
+SLOTS = {host: sorted(' '.join(room.FILES.values()).split())
+         for host, room in (('mmdet', det), ('mmseg', seg))}

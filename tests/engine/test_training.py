@@ -37,6 +37,8 @@ METRICS = {'faster_rcnn': ('coco/bbox_mAP', ), 'mask_rcnn': ('coco/segm_mAP', 'c
            'panoptic_fpn': ('coco_panoptic/PQ', 'coco_panoptic/boundary_PQ'),
            'retinanet': (),  # finds nothing yet
            'rtmdet': ('coco/bbox_mAP', )}
+#: Likewise of models of mmseg.
+SEG_METRICS = {'depthformer': ('abs_rel', 'silog')}
 
 
 def short(name):
@@ -53,7 +55,8 @@ def test_trains_and_tests(name, scenes, tool, tmp_path):
     tool('train.py', CONFIGS / name, '--work-dir', tmp_path, *short(name), cwd=scenes)
     checkpoint = (tmp_path / 'last_checkpoint').read_text()
     done = tool('test.py', CONFIGS / name, checkpoint, '--work-dir', tmp_path / 'test', cwd=scenes)
-    for metric in METRICS.get(Path(name).parts[0], ('mIoU', 'mBIoU')):
+    metrics = {**METRICS, **SEG_METRICS}.get(Path(name).parts[0], ('mIoU', 'mBIoU'))
+    for metric in metrics:
         assert f' {metric}: ' in done.stdout, metric
 
 

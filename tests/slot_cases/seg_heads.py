@@ -55,6 +55,11 @@ CASES = [
              dict(type='mmups.UNetHead', num_classes=5, in_channels=[C] * 4, channels=(C, C, C),
                   dropout_ratio=0, norm_cfg=dict(type='BN')), (C, ) * 4, 3, host_odd=False,
              options=dict(kernel=dict(kernel_size=7), without_skip=dict(channels=(C, C, C, 8)))),
+    SlotCase('DenseDepthHead', 'mmups.DenseDepthHead',
+             dict(type='mmups.DenseDepthHead', in_channels=[C] * 4, scale_up=True), (C, ) * 4, 3,
+             same_as_host=dict(mode='bilinear', align_corners=True),
+             options=dict(positive=dict(scale_up=False), two=dict(
+                 in_channels=[C, C], in_index=[1, 2]))),
     SlotCase('FPNHead', 'mmseg.FPNHead',
              dict(HEAD, type='mmups.FPNHead', feature_strides=[4, 8, 16, 32],
                   in_channels=[C, C, C, 8], in_index=[0, 1, 2, 3]), (C, C, C, 8), 6,

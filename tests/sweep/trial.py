@@ -33,8 +33,9 @@ AT_MOST = dict(nms_pre=50, max_per_img=10, max_num=10, num_proposals=10)
 #: Values of keys that would cost time, or a download.
 INSTEAD = dict(with_cp=False, teacher_ckpt=None, pretrained=None, img_size=(SIDE, SIDE))
 #: Keys that say how many blocks the stages of a backbone have, by type.
-BLOCKS = {'SwinTransformer': 'depths', 'MixVisionTransformer': 'num_layers', 'MSCAN': 'depths',
-          'PCPVT': 'depths', 'SVT': 'depths', 'PyramidVisionTransformer': 'num_layers',
+BLOCKS = {'SwinTransformer': 'depths', 'DepthFormerSwin': 'depths',
+          'MixVisionTransformer': 'num_layers', 'MSCAN': 'depths', 'PCPVT': 'depths',
+          'SVT': 'depths', 'PyramidVisionTransformer': 'num_layers',
           'PyramidVisionTransformerV2': 'num_layers'}
 #: Name of the run that takes every class for one without a slot, and its upsampler.
 GENERIC, UNGUIDED = 'generic', dict(type='DySample')

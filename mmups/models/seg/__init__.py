@@ -5,6 +5,7 @@ from mmups.registry import MODELS
 FILES = dict(
     bisenet='BiSeNetV1 BiSeNetV2',
     ddrnet='DDRNet',
+    dense_depth_head='DenseDepthHead',
     dpt_head='DPTHead',
     erfnet='ERFNet',
     fast_scnn='FastSCNN',
@@ -29,4 +30,10 @@ FILES = dict(
     vit_necks='Feature2Pyramid MultiLevelNeck',
     vpd_depth_head='VPDDepthHead',
 )
-__getattr__, __all__ = MODELS.register_package(__name__, 'mmseg.models', FILES)
+#: Likewise the other parts of DepthFormer, which upsample nothing.
+OTHERS = dict(
+    depthformer_swin='DepthFormerSwin',
+    hahi_neck='HAHIHeteroNeck',
+    sig_loss='SigLoss',
+)
+__getattr__, __all__ = MODELS.register_package(__name__, 'mmseg.models', {**FILES, **OTHERS})

@@ -412,8 +412,9 @@ def test_segformer_guides(size, outputs):
 
 
 #: Those that take an upsampled map and its guide apart: side by side, or by layers of their own.
-FUSING = {'CSPNeXtPAFPN', 'DepthwiseSeparableASPPHead', 'FCNHead', 'FusedSemanticHead', 'HRFPN',
-          'JPU', 'LRASPPHead', 'LightHamHead', 'RTMDetInsHead', 'RTMDetInsSepBNHead', 'Restormer',
+FUSING = {'CSPNeXtPAFPN', 'DenseDepthHead', 'DepthwiseSeparableASPPHead', 'FCNHead',
+          'FusedSemanticHead', 'HRFPN', 'JPU', 'LRASPPHead', 'LightHamHead', 'RTMDetInsHead',
+          'RTMDetInsSepBNHead', 'Restormer',
           'SCNetSemanticHead', 'SegformerHead', 'UNet', 'UNet-deconv', 'UNetHead',
           'UPerHead-fusion', 'YOLOV3Neck', 'YOLOXPAFPN'}
 
