@@ -1,14 +1,17 @@
 """Image restoration from files to a sheet, by the runner that the tools build."""
 import numpy as np
 import pytest
+import torch
 from mmengine.config import Config
 
 pytest.importorskip('skimage')
 pytest.importorskip('sklearn')
 
+from mmups.attacks import PGD  # noqa: E402
 from mmups.datasets.photo_files import write_photos  # noqa: E402
 from mmups.engine import predict  # noqa: E402
 from mmups.engine.cli import build_runner  # noqa: E402
+from mmups.engine.robustness.victims import victim_of  # noqa: E402
 from mmups.evaluation import psnr, round_to_8_bit  # noqa: E402
 from mmups.visualization import draw_restorations  # noqa: E402
 
@@ -56,3 +59,37 @@ def test_train_test_and_draw(cfg, tmp_path):
     assert out.stat().st_size > 10000
     with pytest.raises(ValueError, match='at least one'):
         draw_restorations([], out)
+
+
+def test_attacked(cfg, tmp_path):
+    """PSNR falls with the budget; the loss is of what is not clamped; segpgd comes to nothing."""
+    runner = build_runner(cfg)
+    runner.train()
+    cfg.update(load_from=str(tmp_path / 'work/iter_2.pth'),
+               test_cfg=dict(type='mmups.RobustnessTestLoop', attacks=['pgd', 'cospgd'],
+                             eps=[2, 8], steps=[3]))
+    metrics = build_runner(cfg.copy()).test()
+    for name in ('pgd', 'cospgd'):
+        values = [metrics[f'{about}/PSNR'] for about in (
+            'clean', f'attack/{name}/linf/2/3', f'attack/{name}/linf/8/3')]
+        assert values[0] > values[1] > values[2]
+    cfg.update(work_dir=str(tmp_path / 'refused'))
+    cfg.test_cfg.update(attacks=['pgd', 'segpgd'])
+    with pytest.raises(ValueError, match='segpgd tells right pixels from wrong ones'):
+        build_runner(cfg.copy()).test()
+    assert not list(tmp_path.glob('refused/**/robustness.json'))
+
+
+def test_the_attacked_loss(cfg):
+    """By hand: the mean over pixels and colours of the error of the output as it is."""
+    runner = build_runner(cfg)
+    batch = next(iter(runner.build_dataloader(cfg.test_dataloader)))
+    victim = victim_of(runner.model.eval(), batch)
+    victim.model.generator.ending.bias.data += 1  # far out of [0, 1]
+    truth = torch.stack([sample.gt_img for sample in batch['data_samples']]) / 255
+    output = victim.model.generator(torch.stack(list(batch['inputs'])) / 255)
+    seen = []
+    victim.attack(PGD(steps=1, random_start=False),
+                  callback=lambda step, image, values: seen.append(values))
+    torch.testing.assert_close(seen[0], output.detach())
+    assert output.mean() > 1 and torch.equal(victim.target, truth)

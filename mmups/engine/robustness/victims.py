@@ -179,7 +179,7 @@ class Restoration(Regression):
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
-        self.target = torch.stack([sample.gt_img for sample in self.samples]).to(self.image) / 255
+        self.target = self.model.truth(self.image, self.samples)
         self.valid = torch.ones_like(self.target[:, :1])
 
     def values_of(self, image: Tensor) -> Tensor:
