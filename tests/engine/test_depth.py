@@ -57,7 +57,7 @@ def test_attacked(runner_of):
     runner = runner_of(type='mmups.RobustnessTestLoop', attacks=['pgd'], eps=[4, 16], steps=[3])
     torch.manual_seed(0)
     for parameter in runner.model.parameters():  # initial weights hardly see the image
-        torch.nn.init.normal_(parameter, std=0.2)
+        torch.nn.init.normal_(parameter, std=0.05)
     metrics = runner.test()
     errors = [metrics[f'{about}/log10'] for about in (
         'clean', 'attack/pgd/linf/4/3', 'attack/pgd/linf/16/3')]
