@@ -75,6 +75,13 @@ def test_a_square_before_a_wall():
     np.testing.assert_array_equal(occlusions(truth, np.ones((4, 16), bool)), occluded)
 
 
+def test_a_point_between_two_pixels_hides_both():
+    truth = np.full((1, 16), 2.)
+    truth[0, 9] = 6.5  # at 2.5 of the right view, where the wall's columns 4 and 5 are at 2 and 3
+    hidden = occlusions(truth, np.ones((1, 16), bool))
+    np.testing.assert_array_equal(np.flatnonzero(hidden), [0, 1, 4, 5])
+
+
 def test_what_is_unknown_hides_nothing():
     truth, valid = np.full((1, 16), 2.), np.ones((1, 16), bool)
     truth[0, 9:13] = 6
