@@ -29,7 +29,7 @@ TASKS = {'noise': Task('PhotoNoise', 'noisy', noise_pair),
          'blur': Task('PhotoBlur', 'blur', blur_pair)}
 
 
-def write_photos(task: str, out: Union[str, Path], train: int = 240, test: int = 24, seed: int = 0,
+def write_photos(task: str, out: Union[str, Path], train: int = 240, test: int = 25, seed: int = 0,
                  progress: Callable[[list], Iterable] = iter) -> bool:
     """Make a data set and write it; what is there already stays as it is.
 

@@ -43,7 +43,7 @@ def test_splits_share_no_pixel():
     from skimage import data
     train, test = load_photos('train')[0], load_photos('test')[0]
     np.testing.assert_array_equal(np.concatenate([train, test], axis=1), data.astronaut())
-    assert len(load_photos('train')) == len(load_photos('test')) == 6
+    assert (len(load_photos('train')), len(load_photos('test'))) == (6, 5)
     assert all(min(photo.shape[:2]) >= SIZE and photo.shape[2] == 3 and photo.dtype == np.uint8
                for split in ('train', 'test') for photo in load_photos(split))
     with pytest.raises(ValueError, match="split='val'"):
@@ -89,7 +89,7 @@ def test_camera_path():
         path = camera_path(np.random.default_rng(seed))
         assert path.shape == (FRAMES, 3) and (path[FRAMES // 2] == 0).all()
         extent = max(np.linalg.norm(a[:2] - b[:2]) for a in path for b in path)
-        assert REACH / 3 <= extent <= REACH
+        assert REACH / 2 <= extent <= REACH
         assert np.abs(np.diff(path, 2, axis=0)).max() < REACH  # no jumps
 
 

@@ -18,7 +18,7 @@ def parse_args():
                         'of 25 levels; blur: PhotoBlur, a shaking camera')
     parser.add_argument('out', help='folder to make')
     parser.add_argument('--train', type=int, default=240, help='training pairs (default: 240)')
-    parser.add_argument('--test', type=int, default=24, help='test pairs (default: 24)')
+    parser.add_argument('--test', type=int, default=25, help='test pairs (default: 25)')
     parser.add_argument('--seed', type=int, default=0, help='default: 0')
     return parser.parse_args()
 
