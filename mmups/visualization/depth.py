@@ -62,8 +62,11 @@ def draw_depth_sheet(scenes: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]]
                 axis.set_title(title)
         if not np.isnan(error).all():
             _note(axes[row, 5 * first + 3], f'{np.nanmean(np.abs(error)) / 100:.3f}')
-    below = dict(location='bottom', aspect=40, pad=0.02)
-    colour_bar(figure, depths, axes[-1, :4], 'depth in metres', **below)
+    below = dict(location='bottom', aspect=40, pad=0.06)
+    powers = range(*np.ceil(np.log2([known.min(), known.max() * 1.001])).astype(int))
+    bar = colour_bar(figure, depths, axes[-1, :4], 'depth in metres', format='%g',
+                     ticks=[2.**power for power in powers], **below)
+    bar.minorticks_off()
     colour_bar(figure, errors, axes[-1, 5:], 'error in percent; in the corner abs_rel of the scene',
                extend='both', **below)
     return save(figure, out)

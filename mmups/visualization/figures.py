@@ -5,6 +5,7 @@ from typing import Any, Union
 
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
+from matplotlib.colorbar import Colorbar
 from matplotlib.figure import Figure
 
 
@@ -16,11 +17,12 @@ def canvas(width: float, height: float, title: str) -> Figure:
 
 
 def colour_bar(figure: Figure, drawn: ScalarMappable, axes: Union[Axes, Sequence[Axes]],
-               label: str, shrink: float = 0.85, **options: float) -> None:
+               label: str, shrink: float = 0.85, **options: Any) -> Colorbar:
     """The scale of colours of an image, beside its axes."""
     bar = figure.colorbar(drawn, ax=axes, shrink=shrink, **options)
     bar.set_label(label, fontsize=8)
     bar.ax.tick_params(labelsize=7)
+    return bar
 
 
 #: The budget of an attack, as everywhere in units of 0..255.
