@@ -1,8 +1,10 @@
 """Every config parses; those of the papers build, count, train a step and predict."""
 import argparse
+import copy
 import re
 import shutil
 from collections import Counter
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple, Optional
 
@@ -168,14 +170,27 @@ def require_host(path):
         pytest.importorskip('mmdet')
 
 
+@cache
+def parsed(path):
+    """Configs of a host take a second each."""
+    if isinstance(path, str):
+        return Config.fromstring(f"_base_ = ['{path}']", '.py')
+    return Config.fromfile(path)
+
+
+def read(path):
+    """A config of ours by its path, or a host's by its name, which may be changed."""
+    return copy.deepcopy(parsed(path))
+
+
 def stock(path):
     """The config that this one inherits."""
     name, _, rest = parts(path)
     stem = STEMS[name]
     if stem.stock:
-        return Config.fromfile(CONFIGS / f'_base_/models/{stem.stock}.py')
+        return read(CONFIGS / f'_base_/models/{stem.stock}.py')
     base = f'{name.replace("-p6-", "-").replace("_direct-", "").strip("-_")}{rest}'
-    return Config.fromstring(f"_base_ = ['{stem.host}::{path.parent.name}/{base}.py']", '.py')
+    return read(f'{stem.host}::{path.parent.name}/{base}.py')
 
 
 def at(cfg, slot):
@@ -253,7 +268,7 @@ def test_the_papers_experiments_are_there():
 @pytest.mark.parametrize('path', MODEL_CONFIGS, ids=lambda path: path.stem)
 def test_parses(path):
     """With the slot under its prefixed name, and without keys that a plugin does not need."""
-    cfg = Config.fromfile(path)
+    cfg = read(path)
     text = path.read_text()
     assert path in RESTORATION or ("type='mmups." in text) == ('_swap_' not in path.name)
     assert 'custom_imports' not in text and cfg.get('default_scope') != 'mmups'
@@ -263,7 +278,7 @@ def test_parses(path):
 @pytest.mark.parametrize('path', DIGIT_SCENES, ids=lambda path: path.stem)
 def test_digit_scenes_report_boundaries(path):
     """Beside the hosts' metrics; of boxes alone there is none."""
-    cfg = Config.fromfile(path)
+    cfg = read(path)
     assert cfg.val_evaluator == cfg.test_evaluator
     evaluators = cfg.val_evaluator if isinstance(cfg.val_evaluator, list) else [cfg.val_evaluator]
     types = [evaluator.type for evaluator in evaluators]
@@ -283,7 +298,7 @@ def test_digit_scenes_report_boundaries(path):
 @pytest.mark.parametrize('path', FRAGMENTS, ids=lambda path: path.stem)
 def test_fragment(path):
     """One variable, explained in a comment or a docstring, that builds on 256 channels."""
-    cfg = Config.fromfile(path)
+    cfg = read(path)
     assert list(cfg.keys()) == ['upsampler']
     assert path.read_text().startswith(('#', '"""'))
     module = build_upsampler(cfg.upsampler, 256, guide_channels=256)
@@ -326,7 +341,7 @@ def test_differs_from_stock_in_the_slot_only(path):
         expected.model.data_preprocessor.pad_size_divisor = 64
     if name.endswith('_direct-'):
         expected.model.decode_head.direct = True
-    assert Config.fromfile(path).to_dict() == expected.to_dict()
+    assert read(path).to_dict() == expected.to_dict()
 
 
 def small(cfg, host):
@@ -355,7 +370,7 @@ def build(path, upsampler=None):
     """The model of a config, cut down; ``upsampler`` instead of its own."""
     require_host(path)
     stem = STEMS[parts(path)[0]]
-    model = small(Config.fromfile(path), stem.host)
+    model = small(read(path), stem.host)
     if upsampler is not None:
         for slot in stem.slots:
             at(model, slot).upsampler = upsampler
@@ -378,7 +393,7 @@ def test_the_papers_numbers(preset, stem):
     """Weights of the upsamplers in the shipped config, without biases."""
     path, = (path for path in PAPER_CONFIGS if parts(path)[:2] == (stem, preset))
     require_host(path)
-    modules = upsamplers_of(around_slots(path, Config.fromfile(path)))
+    modules = upsamplers_of(around_slots(path, read(path)))
     assert sum(p.numel() for m in modules for p in m.parameters() if p.dim() > 1) == (
         PAPER[preset, stem])
 
@@ -389,7 +404,7 @@ def test_parameters(path):
     name, preset, _ = parts(path)
     require_host(path)
     sites = STEMS[name].sites
-    part, host = around_slots(path, Config.fromfile(path)), around_slots(path, stock(path))
+    part, host = around_slots(path, read(path)), around_slots(path, stock(path))
     modules = [module for slot in STEMS[name].slots
                for module in upsamplers_of(part.get_submodule(slot))]
     assert modules == [module for key, module in part.named_modules()
@@ -519,7 +534,7 @@ model = dict(decode_head=dict(type='mmups.SegformerHead', upsampler=_base_.upsam
         monkeypatch.delenv('UPSAMPLER', raising=False)
     else:
         monkeypatch.setenv('UPSAMPLER', name)
-    cfg = Config.fromfile(path)
+    cfg = read(path)
     assert cfg.model.decode_head.upsampler.to_dict() == PRESETS[name or 'dysample']
     head = MODELS.build(cfg.model.decode_head)
     assert len(head.upsample_modules) == 6

@@ -135,7 +135,8 @@ def test_train_and_test(environment, folder):
     assert list((folder / 'pictures').rglob('*.png'))
 
 
-@pytest.mark.parametrize('host', ['mmseg', 'mmdet'])
+@pytest.mark.parametrize('host', [
+    'mmseg', pytest.param('mmdet', marks=pytest.mark.slow)])
 def test_train_with_the_hosts_scripts(environment, host, folder):
     """The script is mmseg's or mmdet's own, the config one of mmups by its path."""
     words = command(f'train {host}')

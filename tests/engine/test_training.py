@@ -49,7 +49,13 @@ def short(name):
             'train_dataloader.batch_size=4', 'param_scheduler.total_steps=1']
 
 
-@pytest.mark.parametrize('name', [name for name in digit_scenes_configs() if '_swap_' not in name])
+#: Of each task one; the others are slow tests.
+ONE_OF_EACH = {'depthformer', 'mask_rcnn', 'panoptic_fpn', 'segformer'}
+
+
+@pytest.mark.parametrize('name', [
+    pytest.param(name, marks=[] if Path(name).parts[0] in ONE_OF_EACH else pytest.mark.slow)
+    for name in digit_scenes_configs() if '_swap_' not in name])
 def test_trains_and_tests(name, scenes, tool, tmp_path):
     """A few iterations, then the evaluation of the checkpoint, whose metrics are printed."""
     tool('train.py', CONFIGS / name, '--work-dir', tmp_path, *short(name), cwd=scenes)

@@ -123,9 +123,9 @@ def pytest_collection_modifyitems(items):
         if not isinstance(case, Case):
             continue
         recorder = params.get('recorder')
-        if recorder in ('compile', 'onnx-18') and case.name in HEAVY or (
-                case.name in HEAVIEST and recorder is not None
-                and (recorder != 'onnx-traced-16' or params.get('s') == 3)):
+        if recorder and (case not in PLAIN_CASES or params.get('s') == 3
+                         or recorder in ('compile', 'onnx-18') and case.name in HEAVY
+                         or recorder != 'onnx-traced-16' and case.name in HEAVIEST):
             item.add_marker('slow')
 
 
