@@ -67,7 +67,7 @@ PARAMETERS = {
     'nearest': (0, 0), 'bilinear': (0, 0), 'deconv': (590080, 589824),
     'pixel-shuffle': (2360320, 2359296), 'dysample': (8224, 8192),
     'dysample-plus': (16448, 16384), 'dysample-s': (1040, 1024), 'dysample-s-plus': (2080, 2048),
-    'dysample-static': (32, 32), 'fft': (0, 0), 'freq-avg-up': (2359297, 2359297),
+    'dysample-static': (32, 32), 'fft': (0, 0), 'freq-avg-up': (2359297, 2359296),
     'deconv-2': (256 * 5, 256 * 4), 'lctc-3': (256 * 10, 256 * 9),
     'lctc-7': (256 * 50, 256 * 49), 'lctc-7-3': (256 * 60, 256 * 58),
     'lctc-11': (256 * 122, 256 * 121), 'lctc-11-3': (256 * 132, 256 * 130),

@@ -8,8 +8,6 @@ Agnihotri et al., "Beware of Aliases -- Signal Preservation is Crucial for Robus
 Deviations: spectra are cut by products with matrices, :func:`mmups.ops.crop_spectrum`, as in
 :class:`FreqAvgUp`; the map repeats itself beyond its borders, where the paper of 2024 mirrors it.
 """
-from typing import Optional
-
 import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
@@ -75,7 +73,7 @@ def build_downsampler(cfg: dict, in_channels: int) -> nn.Module:
     if not isinstance(cfg, dict) or 'type' not in cfg:
         raise ValueError(f"a downsampler is configured by dict(type='FLC'), got {cfg!r}")
     module = MODELS.build(dict(cfg, in_channels=in_channels))
-    out_channels: Optional[int] = getattr(module, 'out_channels', None)
+    out_channels = getattr(module, 'out_channels', None)
     if out_channels != 2 * in_channels:
         raise ValueError(f'a downsampler makes {2 * in_channels} channels of {in_channels}, and '
                          f"{cfg} makes {out_channels}; dict(type='FLC') is one")

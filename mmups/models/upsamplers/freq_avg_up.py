@@ -63,10 +63,10 @@ class FreqAvgUp(BaseUpsampler):
         super().init_weights()
 
     def upsample(self, x: Tensor, guide: Optional[Tensor]) -> Tensor:
-        s = self.scale_factor
-        phases = self.body(x).unflatten(1, (self.out_channels, s * s))
+        s, (n, _, h, w) = self.scale_factor, x.shape
+        phases = self.body(x).reshape(n, self.out_channels, s * s, h, w)
         phases = phases.to(torch.promote_types(x.dtype, torch.float32))
-        mean = phases.mean(2, keepdim=True)
-        low = zero_pad_spectrum(mean.squeeze(2), s, corner_aligned=True, mirrored=False)
-        high = pixel_shuffle((phases - mean).flatten(1, 2), s)
+        mean = phases.mean(2)
+        low = zero_pad_spectrum(mean, s, corner_aligned=True, mirrored=False)
+        high = pixel_shuffle((phases - mean.unsqueeze(2)).flatten(1, 2), s)
         return (1 - self.beta) * low + self.beta * high

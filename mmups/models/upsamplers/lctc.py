@@ -128,7 +128,7 @@ class LCTC(BaseUpsampler):
         # Each output is a sum of depthwise ones; the bias belongs to the first of them.
         bias = F.pad(bias.unsqueeze(1), (0, terms - 1)).flatten()
         out = depthwise_transposed(x, weight, bias, self.scale_factor)
-        return out.unflatten(1, (self.out_channels, terms)).sum(2)
+        return sum(out[:, i::terms] for i in range(terms))
 
     def _kernel(self) -> tuple[Tensor, Tensor]:
         """Weight and bias of both paths in one: they are linear, and the small kernel sits at the

@@ -22,3 +22,15 @@ def draw():
             torch.nn.init.normal_(parameter, std=std)
         return net
     return draw
+
+
+@pytest.fixture
+def half_precision():
+    """Hold a network in bfloat16 throughout to itself in float32."""
+    def half_precision(net):
+        image = torch.rand(2, 3, 13, 18)
+        expected = net(image)
+        out = net.bfloat16()(image.bfloat16())
+        assert out.dtype == torch.bfloat16
+        torch.testing.assert_close(out.float(), expected, rtol=0.05, atol=0.05)
+    return half_precision

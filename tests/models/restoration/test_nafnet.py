@@ -118,6 +118,13 @@ def test_downsampler(upsampler):
     assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())
 
 
+@pytest.mark.parametrize('args', [
+    {}, dict(upsampler=dict(type='FADE'), downsampler=dict(type='FLC')),
+    dict(upsampler=dict(type='LCTC'))], ids=str)
+def test_bfloat16(args, draw, half_precision):
+    half_precision(draw(NAFNet(**TINY, **args), std=0.1))
+
+
 def test_mistakes():
     with pytest.raises(ValueError, match=r'as many levels, got enc_blk_nums=\[1\], dec'):
         NAFNet(enc_blk_nums=[1], dec_blk_nums=[])

@@ -139,6 +139,13 @@ def test_two_pictures_of_a_dual_pixel_camera():
     assert not net(images).any()  # not added to the images
 
 
+@pytest.mark.parametrize('args', [
+    {}, dict(upsampler=dict(type='FADE'), downsampler=dict(type='FLC')),
+    dict(upsampler=dict(type='LCTC')), dict(LayerNorm_type='BiasFree')], ids=str)
+def test_bfloat16(args, draw, half_precision):
+    half_precision(draw(Restormer(**TINY, **args), std=0.1))
+
+
 def test_mistakes():
     with pytest.raises(ValueError, match=r'four levels, got num_blocks=\[1, 1\]'):
         Restormer(num_blocks=[1, 1])
