@@ -26,11 +26,12 @@ def tool():
 
 @pytest.fixture(scope='session')
 def scenes(tmp_path_factory):
-    """A folder with small DigitScenes of 5 and of 14 classes below ``data``."""
+    """A folder with few DigitScenes, of all kinds that configs read, below ``data``."""
     folder = tmp_path_factory.mktemp('scenes')
-    for name, classes in (('digit_scenes', 5), ('digit_scenes_14', 14)):
+    for name, *options in (('digit_scenes', ), ('digit_scenes_14', '--classes', 14),
+                           ('digit_scenes_64', '--size', 64)):
         run('dataset_converters/digit_scenes.py', f'data/{name}', '--train', 16, '--val', 8,
-            '--classes', classes, cwd=folder)
+            *options, cwd=folder)
     return folder
 
 
