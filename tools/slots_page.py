@@ -55,9 +55,9 @@ mmcv with its operators) and `mmups.SigLoss`.""",
 Networks of mmups's own, with the arguments and the state-dict keys of mmagic's; PyTorch and
 mmengine are all that they need. `upsampler` takes all steps of the decoder, which halve the
 channels: LCTC, Deconv, PixelShuffle and FreqAvgUp do that themselves, and any other method works at
-the channels of its guide, behind a 1x1 convolution. A2U and SAPA need these to be multiples of 32,
-as NAFNet's are; the last of Restormer's, 48, is not. `downsampler=dict(type='FLC')` takes all steps
-of the encoder.""",
+the channels of its guide, behind a 1x1 convolution. NAFNet's are multiples of 32; the last of
+Restormer's, 48, is not, so that SAPA takes `norm=False` there and A2U does not fit.
+`downsampler=dict(type='FLC')` takes all steps of the encoder.""",
 }
 
 

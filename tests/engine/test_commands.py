@@ -36,6 +36,7 @@ TRAININGS = [line for line in COMMANDS if line not in FORMS
 SWEEPS = [line for line in COMMANDS if 'sweep/sweep.py' in line]
 COUNTS = [line for line in COMMANDS if 'benchmark.py complexity' in line]  # of all presets
 SCENES = [line for line in COMMANDS if 'dataset_converters/digit_scenes.py' in line]
+PHOTOS = [line for line in COMMANDS if 'dataset_converters/photos.py' in line]
 REPORTS = [line for line in COMMANDS if 'compare.py report' in line]
 COMPARISONS = [line for line in COMMANDS
                if 'compare.py' in line and line not in FORMS + REPORTS]
@@ -44,7 +45,7 @@ MEASURES = [line for line in COMMANDS if re.search('benchmark.py (speed|memory)'
 TINY = ['--presets', 'dysample', '--channels', '32', '--guide-channels', '32', '--size', '4', '4',
         '--shape', '64', '64']
 OTHERS = [line for line in COMMANDS if line not in (
-    FORMS + TRAININGS + SWEEPS + COUNTS + SCENES + REPORTS + COMPARISONS + MEASURES)]
+    FORMS + TRAININGS + SWEEPS + COUNTS + SCENES + PHOTOS + REPORTS + COMPARISONS + MEASURES)]
 
 
 @pytest.fixture
@@ -64,7 +65,7 @@ def run(scenes, tmp_path):
 def test_commands_are_found():
     assert len(OTHERS) >= 7 and len(TRAININGS) >= 7 and len(SWEEPS) >= 2
     assert COUNTS and FORMS and len(MEASURES) >= 6
-    assert len(SCENES) >= 2 and REPORTS and COMPARISONS
+    assert len(SCENES) >= 2 and len(PHOTOS) == 2 and REPORTS and COMPARISONS
 
 
 @pytest.mark.parametrize('line', [
@@ -79,6 +80,20 @@ def test_runs(line, run):
 def test_makes_scenes(line, run):
     done = run(line, '--train', '16', '--val', '8')
     assert done.returncode == 0, done.stderr[-3000:]
+
+
+@pytest.fixture
+def photos(run):
+    """Makes a few pairs of photographs by a command."""
+    def photos(line):
+        done = run(line, '--train', '8', '--test', '4')
+        assert done.returncode == 0, done.stderr[-3000:]
+    return photos
+
+
+@pytest.mark.parametrize('line', PHOTOS)
+def test_makes_photos(line, photos):
+    photos(line)
 
 
 @pytest.mark.parametrize('line', REPORTS)
@@ -110,12 +125,14 @@ def test_measures(line, run):
 
 
 @pytest.mark.parametrize('line', TRAININGS)
-def test_trains(line, run, tmp_path):
-    if 'digit-scenes' in line:
+def test_trains(line, run, photos, tmp_path):
+    if 'digit-scenes' in line or 'photo-' in line:
+        if 'photo-' in line:
+            photos(next(line for line in PHOTOS if ' noise ' in line))
         options = [] if '--cfg-options' in line else ['--cfg-options']
         done = run(line, *options, *SHORT['epochs' if '8e_' in line else 'iterations'])
         assert done.returncode == 0, done.stderr[-3000:]
-        assert re.search('mIoU|bbox_mAP', done.stdout)
+        assert re.search('mIoU|bbox_mAP|PSNR', done.stdout)
         if '--out' in line:
             swapped = tmp_path / re.search(r'--out (\S+)', line).group(1)
             assert re.search(r"upsampler=dict\(.*type='(DySample|FADE)'", swapped.read_text(), re.S)

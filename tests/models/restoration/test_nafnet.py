@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from slot_cases.doubles import Guided, IncludesGuide
 
+from mmups import presets
 from mmups.models import NAFNet, NAFNetLocal
 from mmups.models.layers import NoSite
 from mmups.models.restoration.nafnet import LocalAvgPool2d
@@ -61,6 +62,16 @@ def test_starts_as_a_residual_of_its_image():
     torch.nn.init.zeros_(net.ending.bias)
     image = torch.rand(2, 3, 13, 18)
     assert torch.equal(net(image), image)
+
+
+@pytest.mark.parametrize('preset', presets())
+def test_every_preset(preset):
+    net = NAFNet(mid_channels=32, enc_blk_nums=[0], dec_blk_nums=[0], middle_blk_num=0,
+                 upsampler=presets()[preset])
+    out = net(torch.rand(2, 3, 9, 14))
+    out.square().sum().backward()
+    assert out.shape == (2, 3, 9, 14)
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())
 
 
 def test_steps_go_from_coarse_to_fine_guided_by_the_encoder():
