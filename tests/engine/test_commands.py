@@ -132,7 +132,7 @@ def test_trains(line, run, photos, tmp_path):
         options = [] if '--cfg-options' in line else ['--cfg-options']
         done = run(line, *options, *SHORT['epochs' if '8e_' in line else 'iterations'])
         assert done.returncode == 0, done.stderr[-3000:]
-        assert re.search('mIoU|bbox_mAP|PSNR', done.stdout)
+        assert re.search('mIoU|bbox_mAP|abs_rel|PSNR', done.stdout)
         if '--out' in line:
             swapped = tmp_path / re.search(r'--out (\S+)', line).group(1)
             assert re.search(r"upsampler=dict\(.*type='(DySample|FADE)'", swapped.read_text(), re.S)
