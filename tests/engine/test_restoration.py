@@ -16,7 +16,7 @@ from mmups.visualization import draw_restorations  # noqa: E402
 
 from .conftest import ROOT  # noqa: E402
 
-CONFIG = ROOT / 'configs/nafnet/nafnet_w16_lctc-7-3_1xb8-700it_photo-noise-64x64.py'
+CONFIG = ROOT / 'configs/nafnet/nafnet_w16_lctc-7-3_1xb8-600it_photo-noise-64x64.py'
 
 
 @pytest.fixture
