@@ -46,7 +46,7 @@ NAME    := segformer_mit-b0_dysample_1xb8-600it_digit-scenes-128x128
 CONFIG  := configs/segformer/$(NAME).py
 WORK    := work_dirs/$(NAME)
 DATA    := data/digit_scenes
-NAFNET  := nafnet_w16_lctc-7-3_1xb8-700it_photo-noise-64x64
+NAFNET  := nafnet_w16_lctc-7-3_1xb8-600it_photo-noise-64x64
 NOISE   := data/photo_noise
 
 # Threads that wait sleep: on a busy machine, or beside data loaders, spinning costs more than waking.
@@ -87,9 +87,9 @@ demo-restoration: setup-light $(NOISE)/manifest.json  ## Train, evaluate and pic
 	@echo '== Training $(NAFNET): about 3 minutes on 2 cores; an interrupted run goes on'
 	$(BIN)/python tools/train.py configs/nafnet/$(NAFNET).py --resume
 	@echo '== Evaluating'
-	$(BIN)/python tools/test.py configs/nafnet/$(NAFNET).py work_dirs/$(NAFNET)/iter_700.pth --work-dir work_dirs/$(NAFNET)/test
+	$(BIN)/python tools/test.py configs/nafnet/$(NAFNET).py work_dirs/$(NAFNET)/iter_600.pth --work-dir work_dirs/$(NAFNET)/test
 	@echo '== Drawing test images'
-	$(BIN)/python tools/visualize.py predictions configs/nafnet/$(NAFNET).py work_dirs/$(NAFNET)/iter_700.pth --out work_dirs/$(NAFNET)/sheet.png
+	$(BIN)/python tools/visualize.py predictions configs/nafnet/$(NAFNET).py work_dirs/$(NAFNET)/iter_600.pth --out work_dirs/$(NAFNET)/sheet.png
 	@echo
 	@echo 'Checkpoint and logs:  work_dirs/$(NAFNET)'
 	@echo 'Noisy|truth|restored: work_dirs/$(NAFNET)/sheet.png'

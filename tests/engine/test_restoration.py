@@ -3,12 +3,14 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.registry import MODELS
 
 pytest.importorskip('skimage')
 pytest.importorskip('sklearn')
 
 from mmups.attacks import PGD  # noqa: E402
 from mmups.datasets.photo_files import write_photos  # noqa: E402
+from mmups.datasets.random_batch import random_batch  # noqa: E402
 from mmups.engine import predict  # noqa: E402
 from mmups.engine.cli import build_runner  # noqa: E402
 from mmups.engine.robustness.victims import victim_of  # noqa: E402
@@ -17,7 +19,7 @@ from mmups.visualization import draw_restorations  # noqa: E402
 
 from .conftest import ROOT  # noqa: E402
 
-CONFIG = ROOT / 'configs/nafnet/nafnet_w16_lctc-7-3_1xb8-700it_photo-noise-64x64.py'
+CONFIG = ROOT / 'configs/nafnet/nafnet_w16_lctc-7-3_1xb8-600it_photo-noise-64x64.py'
 
 
 @pytest.fixture
@@ -55,6 +57,8 @@ def test_train_test_and_draw(cfg, tmp_path):
     np.testing.assert_array_equal(scenes[0].degraded, noisy.permute(1, 2, 0))
     expected = psnr(round_to_8_bit(noisy / 255), round_to_8_bit(truth / 255)).item()
     assert scenes[0].psnr[0] == pytest.approx(expected) and 19 < expected < 23
+    with pytest.raises(ValueError, match='label maps'):
+        predict.predict_segmentations(tester, 1)
     out = draw_restorations(scenes, tmp_path / 'pictures/sheet.png')
     assert out.stat().st_size > 10000
     with pytest.raises(ValueError, match='at least one'):
@@ -93,3 +97,12 @@ def test_the_attacked_loss(cfg):
                   callback=lambda step, image, values: seen.append(values))
     torch.testing.assert_close(seen[0], output.detach())
     assert output.mean() > 1 and torch.equal(victim.target, truth)
+
+
+def test_random_batches(cfg):
+    """What costs are measured on: any size, with a truth that is another image."""
+    model = MODELS.build(cfg.model)
+    batch = random_batch(cfg, (20, 30), 2)
+    loss = model(**model.data_preprocessor(batch, True), mode='loss')['loss']
+    assert loss.isfinite() and loss > -20
+    assert model.test_step(random_batch(cfg, (20, 30), 1))[0].pred_img.shape == (3, 20, 30)
