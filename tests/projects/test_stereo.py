@@ -182,5 +182,5 @@ def test_learns(tmp_path):
     runner = Runner.from_cfg(cfg)
     runner.train()
     found = {'val': runner.val_loop.run(), 'test': runner.test()}
-    assert found['val']['stereo/EPE_visible'] < 4
+    assert found['val']['stereo/EPE_visible'] < 5
     assert found['test']['stereo/EPE_visible'] < 8

@@ -11,6 +11,9 @@ from .disparity import occlusions
 from .registry import DATASETS
 from .warps import SPLITS, expose, load_photos, random_layers, render
 
+#: mmengine hands it to metrics and warns where a data set has none.
+NO_META: dict = {}
+
 
 def to_item(left: np.ndarray, right: np.ndarray, disparity: np.ndarray, valid: np.ndarray,
             occluded: np.ndarray) -> dict:
@@ -36,6 +39,7 @@ class PhotoWarps(Dataset):
         ValueError: An unknown ``split``.
         ImportError: scikit-image or scikit-learn is not installed.
     """
+    metainfo = NO_META
 
     def __init__(self, split: str, length: int, size: tuple[int, int] = (96, 224),
                  max_disparity: int = 64, seed: int = 0):
@@ -67,6 +71,7 @@ class Motorcycle(Dataset):
     Raises:
         ImportError: scikit-image is not installed.
     """
+    metainfo = NO_META
 
     def __len__(self) -> int:
         return 1

@@ -94,7 +94,9 @@ class CorrelationNet(BaseModel):
                              f'{max_disparity}')
         self.candidates = max_disparity // STRIDE + 1
         self.tokenizer = Tokenizer(upsampler, channels)
-        self.descriptor = nn.Conv2d(channels, channels, 1)
+        # Normalised, so that a pixel fits itself better than others from the first step on
+        self.descriptor = nn.Sequential(nn.Conv2d(channels, channels, 1, bias=False),
+                                        nn.BatchNorm2d(channels))
         self.refine = nn.Sequential(
             conv(channels + self.candidates, channels), conv(channels, channels),
             nn.Conv2d(channels, self.candidates, 3, padding=1))

@@ -12,7 +12,7 @@ def parse_args():
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument('--eps', type=float, nargs='+', default=[0, 0.5, 1, 2, 4], help='budgets '
                         '(linf) in units of 0..255; 0: clean (default: 0 0.5 1 2 4)')
-    parser.add_argument('--steps', type=int, default=10, help='of the attack (default: 10)')
+    parser.add_argument('--steps', type=int, default=5, help='of the attack (default: 5)')
     return parser.parse_args()
 
 
