@@ -1,10 +1,10 @@
-# a shaking camera.
+# A shaking camera.
 # Made by: python tools/dataset_converters/photos.py blur data/photo_blur
 dataset_type = 'mmups.PairedImageDataset'
 data_root = 'data/photo_blur/'
 train_pipeline = [
     dict(type='mmups.LoadImagePair'),
-    dict(type='mmups.PairedRandomCrop', crop_size=96),
+    dict(type='mmups.PairedRandomCrop', crop_size=64),
     dict(type='mmups.PairedFlipTranspose'),
     dict(type='mmups.PackRestorationInputs')
 ]
