@@ -12,7 +12,7 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
 from mmups import list_sites, swap_upsampler
-from mmups.models.seg import DenseDepthHead, HAHIHeteroNeck
+from mmups.models.seg import DenseDepthHead, HAHIHeteroNeck, hahi_neck
 from mmups.models.seg.hahi_neck import sine_positions
 from mmups.preset_files import upsampler_named
 
@@ -219,6 +219,15 @@ def test_neck_by_loops():
                 new = memory[first:last].T.reshape(1, 8, *sizes[i])
                 torch.testing.assert_close(outs[i + 1][n:n + 1], neck.trans_fusion[i](
                     torch.cat([levels[i][n:n + 1], new], 1)))
+
+
+def test_neck_in_parts(monkeypatch):
+    """However few pixels attend at a time."""
+    neck = HAHIHeteroNeck([6, 4], embedding_dim=8, num_heads=2, num_points=2).double().eval()
+    maps = [torch.randn(2, c, *size, dtype=torch.float64) for c, size in ((6, (5, 6)), (4, (3, 3)))]
+    expected = neck(maps)
+    monkeypatch.setattr(hahi_neck, 'QUERIES', 7)
+    torch.testing.assert_close(neck(maps), expected)
 
 
 @pytest.mark.parametrize('kwargs, message', [
