@@ -1,4 +1,5 @@
 """README, docs/, CONTRIBUTING.md and CITATION.cff cannot drift from the package."""
+import csv
 import re
 import runpy
 from pathlib import Path
@@ -164,3 +165,29 @@ def test_slots_are_documented():
     """docs/slots.md is what the slots say of themselves."""
     tool = runpy.run_path(str(ROOT / 'tools/slots_page.py'))
     assert (ROOT / 'docs/slots.md').read_text(encoding='utf-8') == tool['page']()
+
+
+@pytest.mark.parametrize('page', ['README.md', 'docs/compare.md'])
+def test_evidence_is_that_of_the_runs(page):
+    """Rows of upsamplers behind a link to a report: means, deviations, differences, intervals."""
+    known, rows = None, 0
+    for line in (ROOT / page).read_text(encoding='utf-8').splitlines():
+        if line.startswith('#'):
+            known = None
+        if link := re.search(r'evidence/(\w+)/report\.md', line):
+            with open(ROOT / 'docs/evidence' / link[1] / 'table.csv', newline='') as file:
+                known = {(row['upsampler'], row['metric']): row for row in csv.DictReader(file)
+                         if not row['class'] and not row['attack']}
+        cells = [cell.strip() for cell in line.split('|')][1:-1]
+        if not known or not line.startswith('| `'):
+            continue
+        expected = []
+        for metric in ('mIoU', 'mBIoU'):
+            row = {key: float(value) for key, value in known[cells[0].strip('`'), metric].items()
+                   if key in ('mean', 'sd', 'difference', 'low', 'high') and value}
+            expected.append('{mean:.2f} ± {sd:.2f}'.format(**row))
+            expected.append('{difference:+.2f} [{low:+.2f}, {high:+.2f}]'.format(**row)
+                            if 'low' in row else '')
+        assert cells[1:5] == expected
+        rows += 1
+    assert rows >= 5

@@ -26,7 +26,7 @@ def tool():
 
 @pytest.fixture(scope='session')
 def scenes(tmp_path_factory):
-    """A folder with small DigitScenes of 5 and of 14 classes, and smaller ones, below ``data``."""
+    """A folder with few DigitScenes, of all kinds that configs read, below ``data``."""
     folder = tmp_path_factory.mktemp('scenes')
     for name, *options in (('digit_scenes', ), ('digit_scenes_14', '--classes', 14),
                            ('digit_scenes_64', '--size', 64)):

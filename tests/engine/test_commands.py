@@ -1,11 +1,12 @@
 """Every command of the README and of docs/, word for word.
 
-Trainings are cut short by options behind the command. Those on data sets that are not here must
-get as far as to miss the data set.
+Trainings and data sets are cut short by options behind the command. Those on data sets that are
+not here must get as far as to miss the data set.
 """
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -34,12 +35,16 @@ TRAININGS = [line for line in COMMANDS if line not in FORMS
              and ('tools/train.py' in line or '--train' in line)]
 SWEEPS = [line for line in COMMANDS if 'sweep/sweep.py' in line]
 COUNTS = [line for line in COMMANDS if 'benchmark.py complexity' in line]  # of all presets
+SCENES = [line for line in COMMANDS if 'dataset_converters/digit_scenes.py' in line]
+REPORTS = [line for line in COMMANDS if 'compare.py report' in line]
+COMPARISONS = [line for line in COMMANDS
+               if 'compare.py' in line and line not in FORMS + REPORTS]
 MEASURES = [line for line in COMMANDS if re.search('benchmark.py (speed|memory)', line)]
 #: Behind a measurement, so that it takes seconds.
 TINY = ['--presets', 'dysample', '--channels', '32', '--guide-channels', '32', '--size', '4', '4',
         '--shape', '64', '64']
-OTHERS = [line for line in COMMANDS
-          if line not in FORMS + TRAININGS + SWEEPS + COUNTS + MEASURES]
+OTHERS = [line for line in COMMANDS if line not in (
+    FORMS + TRAININGS + SWEEPS + COUNTS + SCENES + REPORTS + COMPARISONS + MEASURES)]
 
 
 @pytest.fixture
@@ -59,6 +64,7 @@ def run(scenes, tmp_path):
 def test_commands_are_found():
     assert len(OTHERS) >= 7 and len(TRAININGS) >= 7 and len(SWEEPS) >= 2
     assert COUNTS and FORMS and len(MEASURES) >= 6
+    assert len(SCENES) >= 2 and REPORTS and COMPARISONS
 
 
 @pytest.mark.parametrize('line', [
@@ -67,6 +73,33 @@ def test_runs(line, run):
     done = run(line)
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout
+
+
+@pytest.mark.parametrize('line', SCENES)
+def test_makes_scenes(line, run):
+    done = run(line, '--train', '16', '--val', '8')
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+@pytest.mark.parametrize('line', REPORTS)
+def test_reports(line, run, tmp_path):
+    """On the runs that are kept as evidence."""
+    out = Path(shlex.split(line)[3])
+    shutil.copytree(ROOT / 'docs/evidence' / out.name, tmp_path / out)
+    (tmp_path / out / 'report.md').unlink()
+    (tmp_path / 'docs').symlink_to(ROOT / 'docs')
+    done = run(line)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert (tmp_path / out / 'report.md').exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('line', COMPARISONS)
+def test_compares(line, run, tmp_path):
+    done = run(line, '--seeds', '0', '--cfg-options', *SHORT['iterations'])
+    assert done.returncode == 0, done.stderr[-3000:]
+    report, = tmp_path.glob('work_dirs/*/report.md')
+    assert 'mIoU' in report.read_text()
 
 
 @pytest.mark.parametrize('line', MEASURES)

@@ -33,6 +33,7 @@ def digit_scenes_configs():
 
 #: What an evaluation prints, of models of mmdet.
 METRICS = {'faster_rcnn': ('coco/bbox_mAP', ), 'mask_rcnn': ('coco/segm_mAP', 'coco/boundary_mAP'),
+           'mask2former': ('coco_panoptic/PQ', 'coco_panoptic/boundary_PQ'),
            'panoptic_fpn': ('coco_panoptic/PQ', 'coco_panoptic/boundary_PQ'),
            'retinanet': (),  # finds nothing yet
            'rtmdet': ('coco/bbox_mAP', )}
