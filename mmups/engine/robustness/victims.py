@@ -162,7 +162,7 @@ class Depth(Regression):
         truths = [truth.reshape(1, *truth.shape[-2:]).float() for truth in truths]
         self.sizes = [truth.shape[-2:] for truth in truths]
         self.target = torch.stack(_joint(truths, 0.))
-        self.valid = self.target > 0
+        self.valid = (self.target > 0) & self.target.isfinite()
 
     def values_of(self, image: Tensor) -> Tensor:
         metas = [dict(sample.metainfo) for sample in self.samples]
