@@ -52,18 +52,18 @@ def test_builds_and_steps(path):
 
 
 @pytest.mark.parametrize('folder, rates', [
-    ('nafnet', {0: 1e-3, 200: (1e-3 + 1e-7) / 2, 400: 1e-7}),
-    ('restormer', {0: 3e-4, 92: 3e-4, 196: (3e-4 + 1e-6) / 2, 300: 1e-6}),
+    ('nafnet', {0: 1e-3, 2000: (1e-3 + 1e-7) / 2, 4000: 1e-7}),
+    ('restormer', {0: 3e-4, 920: 3e-4, 1960: (3e-4 + 1e-6) / 2, 3000: 1e-6}),
 ])
 def test_learning_rates_on_gopro(folder, rates):
-    """Of the papers' schedules, at their ends and half-way down the cosine, in thousands of
+    """Of the papers' schedules, at their ends and half-way down the cosine, in hundreds of
     iterations."""
     path = next(path for path in PATHS if path.parent.name == folder and 'gopro' in path.name)
     cfg = Config.fromfile(path)
-    assert cfg.train_cfg.max_iters == 1000 * max(rates)
+    assert cfg.train_cfg.max_iters == 100 * max(rates)
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))],
                                 cfg.optim_wrapper.optimizer.lr)
-    schedule = {key: value // 1000 if isinstance(value, int) and value > 1 else value
+    schedule = {key: value // 100 if isinstance(value, int) and value > 1 else value
                 for key, value in cfg.param_scheduler.items()}
     scheduler = PARAM_SCHEDULERS.build(dict(schedule, optimizer=optimizer))
     for step in range(max(rates) + 1):
