@@ -18,7 +18,8 @@ CORRUPTIONS = ('gaussian_noise', 'shot_noise', 'impulse_noise', 'defocus_blur', 
 
 @TRANSFORMS.register_module()
 class Corrupt:
-    """Corrupts ``results['img']``, a BGR image (H, W, 3) uint8 before normalisation.
+    """Corrupts ``results['img']``, an image (H, W, 3) uint8 before normalisation, in BGR as the
+    hosts load it, unless ``results['channel_order']`` is 'rgb'.
 
     The same image gets the same corruption in every run, whatever is drawn elsewhere: the random
     numbers are seeded by its bytes. In pipelines of both hosts, right after the image is loaded.
@@ -43,13 +44,14 @@ class Corrupt:
         self.takes_seed = 'seed' in seeded
 
     def __call__(self, results: dict) -> dict:
-        image = results['img']
+        image, is_rgb = results['img'], results.get('channel_order') == 'rgb'
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
             raise ValueError(f'mmups.Corrupt takes images (H, W, 3) uint8 before normalisation, '
                              f'got {image.shape} {image.dtype}')
         if min(image.shape[:2]) < 32:
             raise ValueError('the common corruptions are defined for images of 32 pixels and more, '
                              f'got {image.shape[1]} x {image.shape[0]}')
+        image = np.ascontiguousarray(image[..., ::-1]) if is_rgb else image
         seed = zlib.crc32(image.tobytes())
         options = dict(seed=seed) if self.takes_seed else {}
         state = np.random.get_state()
@@ -60,7 +62,8 @@ class Corrupt:
                 corruption_name=self.corruption, **options)
         finally:
             np.random.set_state(state)
-        return {**results, 'img': np.ascontiguousarray(corrupted[..., ::-1])}
+        corrupted = corrupted if is_rgb else corrupted[..., ::-1]
+        return {**results, 'img': np.ascontiguousarray(corrupted)}
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}(corruption={self.corruption!r}, severity={self.severity})'

@@ -32,7 +32,8 @@ class LoadImagePair:
         if image.shape != truth.shape:
             raise ValueError(f'{paths[0]} and {paths[1]} must be of one size, got '
                              f'{image.shape} and {truth.shape}')
-        return {**results, 'img': image, 'gt': truth, 'ori_shape': image.shape[:2]}
+        return {**results, 'img': image, 'gt': truth, 'ori_shape': image.shape[:2],
+                'channel_order': 'rgb'}
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}()'

@@ -37,6 +37,13 @@ def test_every_corruption_at_every_severity(name, picture, package):
     assert name == 'frost' or strengths[4] > 1.2 * strengths[0]
 
 
+@pytest.mark.parametrize('name', ['gaussian_noise', 'fog', 'jpeg_compression'])
+def test_the_order_of_channels_changes_nothing(name, picture, package):
+    corrupt = Corrupt(name, 3)
+    rgb = corrupt(dict(img=np.ascontiguousarray(picture[..., ::-1]), channel_order='rgb'))['img']
+    assert (rgb[..., ::-1] == corrupt(dict(img=picture))['img']).all()
+
+
 def test_the_names_are_the_package_s(package):
     assert list(CORRUPTIONS) == package.get_corruption_names('common')
 
