@@ -9,6 +9,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -147,7 +148,8 @@ def test_trains(line, run, photos, tmp_path):
 
 def test_forms(run):
     """Their words besides the places to fill are there."""
-    tools = {line: line.split(' CONFIG')[0].split(' --')[0] for line in FORMS}
+    tools = {line: ' '.join(takewhile(lambda word: not re.search('CONFIG|^-', word), line.split()))
+             for line in FORMS}
     helps = {tool: run(tool, '--help').stdout for tool in set(tools.values())}
     for line in FORMS:
         for word in shlex.split(line)[2:]:
