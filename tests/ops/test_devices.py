@@ -16,6 +16,7 @@ CALLS = {
     'attend_neighbours': lambda: ops.attend_neighbours(maps(9, 2), maps(C)),
     'clamped_attention': lambda: ops.clamped_attention(
         maps(C, 2), maps(C), maps(C), 3, 2),
+    'crop_spectrum': lambda: ops.crop_spectrum(maps(C, 2)),
     'deform_attend': lambda: ops.deform_attend(
         torch.empty(N, 2, 3, 2 * H, 2 * W, device='meta'), maps(C), maps(12, 2)),
     'deform_query_key': lambda: ops.deform_query_key(maps(C, 2), maps(C), maps(12, 2), 2),

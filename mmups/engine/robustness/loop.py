@@ -202,8 +202,8 @@ def adversarial(entry: Entry, victim: Victim, seed: int) -> Iterator[tuple[int, 
         seed: Of the random start.
     """
     if ATTACKS[entry.name].weighs_pixels and not victim.weighable:
-        warnings.warn(f'{type(victim.model).__name__} gives no several values per pixel by which '
-                      f'to weigh it, and there {entry.name} is pgd', stacklevel=2)
+        warnings.warn(f'{type(victim.model).__name__} has nothing per pixel by which to weigh it, '
+                      f'and there {entry.name} is pgd', stacklevel=2)
     images = {}
 
     def keep(step: int, image: Tensor, _: Tensor) -> None:
