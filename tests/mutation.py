@@ -76,7 +76,7 @@ TESTS = {
     'mmups/models/layers/interpolations.py': ['tests/models/layers/test_intercept.py'],
     'mmups/models/layers/conv_upsample.py': [],
     'mmups/models/layers/flc.py': [],
-    'mmups/models/layers/keys.py': ['tests/models/restoration'],
+    'mmups/models/upsamplers/keys.py': ['tests/models/restoration'],
     'mmups/models/layers/upsample_step.py': [
         *SLOTS[:1], '-k', '([YOLACTProtonet- or [FeatureRelayHead-)' + PROMISES],
     'mmups/models/restoration': ['tests/models/restoration'],

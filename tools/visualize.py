@@ -53,9 +53,10 @@ def parse_args():
 def predictions(runner, args):
     from mmups.engine import predict
     from mmups.visualization import draw_depth_sheet, draw_restorations, draw_sheet
-    if predict.has_truth(runner, 'gt_depth_map'):
+    truths = predict.truths(runner)
+    if 'gt_depth_map' in truths:
         scenes, draw = predict.predict_depths(runner, args.num), draw_depth_sheet
-    elif predict.has_truth(runner, 'gt_img'):
+    elif 'gt_img' in truths:
         scenes, draw = predict.predict_restorations(runner, args.num), draw_restorations
     else:
         scenes, meta = predict.predict_segmentations(runner, args.num)

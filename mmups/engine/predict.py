@@ -20,15 +20,11 @@ from .robustness.data import truth_is_original
 Scene = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
-def has_truth(runner: Runner, key: str) -> bool:
-    """Whether the samples of the runner's test set have a ground truth of a kind.
-
-    Args:
-        runner: Of a config.
-        key: 'gt_depth_map' or 'gt_img'.
-    """
+def truths(runner: Runner) -> set[str]:
+    """What the samples of the runner's test set have, 'gt_depth_map' or 'gt_img' for instance."""
     dataset = runner.build_dataloader(runner.cfg.test_dataloader).dataset
-    return key in (dataset[0].get('data_samples') or ())
+    sample = dataset[0].get('data_samples')
+    return set() if sample is None else set(sample.keys())
 
 
 def predict_segmentations(runner: Runner, count: int) -> tuple[Optional[list[Scene]], dict]:

@@ -9,7 +9,8 @@ from typing import Any
 from mmcv.cnn import ConvModule
 from mmdet.models.necks import FPN as HostFPN
 
-from mmups.models.layers import FPNPass, UpsamplingFPN, register_slot, rename_keys
+from mmups.models.layers import FPNPass, UpsamplingFPN, register_slot
+from mmups.models.upsamplers.keys import rename_keys
 
 #: What ``upsample_modules`` is called in the checkpoints of FreqFusion's authors.
 FOREIGN_NAME = 'alignment'

@@ -6,7 +6,6 @@ from .fpn import FPNPass, UpsamplingFPN, laterals_of
 from .host_resize import HostResize
 from .hr_module import UpsamplingHRNet
 from .intercept import Intercept, InterceptedStep, traced_steps
-from .keys import rename_keys
 from .ladder import climb, crop_to_half, double, hand_down, ladder_steps, lift, lift_onto, summands
 from .slot import SLOT_OF, NoSite, Parts, Step, UpsamplingPart, UpsamplingSlot, register_slot
 from .sums import add_to_guide, beside_guide
@@ -19,7 +18,7 @@ __all__ = [
     'NoSite', 'Parts', 'Step', 'UpsampleStep', 'UpsamplingFPN', 'UpsamplingHRNet',
     'UpsamplingPart', 'UpsamplingSlot', 'WithImage', 'add_to_guide', 'beside_guide',
     'build_downsampler', 'climb', 'crop_to_half', 'double', 'extra_levels', 'hand_down',
-    'ladder_steps', 'laterals_of', 'lift', 'lift_onto', 'register_slot', 'rename_keys',
+    'ladder_steps', 'laterals_of', 'lift', 'lift_onto', 'register_slot',
     'split_image', 'summands', 'top_down', 'traced_steps', 'upsample_by_image', 'upsampler_to',
     'whole_factor'
 ]

@@ -24,8 +24,8 @@ from mmups.models.layers import (
     add_to_guide,
     build_downsampler,
     register_slot,
-    rename_keys,
 )
+from mmups.models.upsamplers.keys import rename_keys
 
 
 class LayerNorm2d(nn.LayerNorm):

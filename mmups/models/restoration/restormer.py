@@ -22,8 +22,8 @@ from mmups.models.layers import (
     beside_guide,
     build_downsampler,
     register_slot,
-    rename_keys,
 )
+from mmups.models.upsamplers.keys import rename_keys
 from mmups.ops import is_recording, softmax
 
 #: The steps of the decoder as the host calls them, finest first.

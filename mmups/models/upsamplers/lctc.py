@@ -20,6 +20,7 @@ from mmups.registry import MODELS
 
 from .base import BaseUpsampler
 from .checks import check_groups, check_int, check_out_channels
+from .keys import rename_keys
 
 #: Name of a path in the authors' Restormer -> ours.
 AUTHORS_PATHS = {'body': 'large', 'para': 'small'}
@@ -144,10 +145,7 @@ class LCTC(BaseUpsampler):
 
     def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
         for theirs, ours in AUTHORS_PATHS.items():
-            for name in ('weight', 'bias'):
-                if f'{prefix}{theirs}.{name}' in state_dict:
-                    state_dict[f'{prefix}{ours}.{name}'] = state_dict.pop(
-                        f'{prefix}{theirs}.{name}')
+            rename_keys(state_dict, f'{prefix}{theirs}.', f'{prefix}{ours}.')
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
     def paths(self) -> dict[str, nn.Module]:
