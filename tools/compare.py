@@ -31,6 +31,20 @@ ROBUSTNESS = dict(attacks=['cospgd', 'segpgd', 'pgd'], eps=[0.25, 0.5, 1, 2], st
                   images=None)
 
 
+class Variants(argparse.Action):
+    """Collects a name, an upsampler and settings at each call."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        if len(values) < 3 or any('=' in word for word in values[:2]):
+            raise argparse.ArgumentError(self, 'takes a name, an upsampler and one KEY=VALUE or '
+                                         f'more, got {" ".join(values)!r}')
+        name, upsampler, *words = values
+        settings = argparse.Namespace()
+        KeyValues(self.option_strings, 'found')(parser, settings, words, option_string)
+        setattr(namespace, self.dest, [*getattr(namespace, self.dest),
+                                       (name, upsampler, settings.found)])
+
+
 def parse_args():
     parser = argparse.ArgumentParser(
         description=__doc__, epilog='compare.py report DIR [--hypotheses FILE] writes the report '
@@ -38,8 +52,12 @@ def parse_args():
         'comparison that was started, in this process.')
     add_config_arguments(parser)
     parser.add_argument('--upsamplers', nargs='+', required=True, metavar='NAME',
-                        help='presets of configs/_base_/upsamplers or types; the others are '
-                        'compared with the first')
+                        help='presets of configs/_base_/upsamplers or types, or stock: the model '
+                        'as its config has it; the others are compared with the first')
+    parser.add_argument('--variant', nargs='+', action=Variants, default=[], dest='variants',
+                        metavar=('NAME UPSAMPLER', 'KEY=VALUE'), help='one more of them, under a '
+                        'name of its own and with settings of its own; may be repeated, e.g. '
+                        'wide bilinear model.decode_head.channels=256')
     parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2], metavar='SEED',
                         help='a run of each upsampler for each (default: 0 1 2)')
     parser.add_argument('--out', type=Path, required=True, metavar='DIR',
@@ -144,7 +162,7 @@ def prepared(args):
     sites = args.sites[0] if args.sites in (['default'], ['all']) else args.sites
     comparison = checked(args.out, args.config, overridden_config(args), args.upsamplers,
                          args.seeds, sites, args.robustness, args.checkpoints,
-                         data=not args.dry_run, others=problems)
+                         data=not args.dry_run, others=problems, variants=args.variants)
     return comparison, pool
 
 

@@ -14,9 +14,9 @@ from torch import nn
 from mmups.analysis import MEMORY_FORMATS, Passes, checked_device
 from mmups.datasets.random_batch import random_batch
 from mmups.models.host_configs import WEIGHTS
-from mmups.swap import swap_upsampler
 
-from .pairing import BILINEAR, build_model, share, shared_state, unlogged
+from .pairing import build_model, share, shared_state, unlogged
+from .variant import BILINEAR, Variant
 
 
 @dataclass
@@ -76,8 +76,8 @@ class ModelBench:
         """
         return self.candidate(BILINEAR, memory_format)
 
-    def candidate(self, upsampler: dict, memory_format: str) -> Passes:
-        """The model with this upsampler in its sites.
+    def candidate(self, upsampler: Union[dict, Variant], memory_format: str) -> Passes:
+        """The model with this upsampler in its sites, or a variant of the model.
 
         Raises:
             ValueError: No site takes it.
@@ -103,15 +103,16 @@ class ModelBench:
 
         return Passes(forward, training)
 
-    def model(self, upsampler: dict) -> nn.Module:
-        """The config's model with this upsampler.
+    def model(self, upsampler: Union[dict, Variant]) -> nn.Module:
+        """The config's model with this upsampler, or a variant of it.
 
         Raises:
             ValueError: No site takes it.
         """
+        variant = upsampler if isinstance(upsampler, Variant) else Variant(upsampler)
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')  # of sites that stay
-            cfg = swap_upsampler(self.cfg, upsampler, self.sites)
+            cfg = variant.put_into(self.cfg, self.sites)
         torch.manual_seed(0)
         model = build_model(cfg)
         if self._weights is None:

@@ -12,9 +12,6 @@ from torch import Tensor, nn
 
 from mmups.models.upsamplers import BaseUpsampler
 
-#: What upsamplers are compared with, and takes its weights from nobody.
-BILINEAR = dict(type='Interpolate', mode='bilinear')
-
 
 def build_model(cfg: Config) -> nn.Module:
     """The model of a config, for one process."""

@@ -26,8 +26,11 @@ def words(folder, *more, **options):
     (('--upsamplers', 'bilinear', '--eps', '1'), '--eps belongs to --robustness'),
     (('--upsamplers', 'bilinear', '--jobs', '0'), '--jobs must be 1 or more, got 0'),
     (('--upsamplers', 'bilinear', '--executor-options', 'a=1'), 'belongs to --executor'),
+    (('--upsamplers', 'bilinear', '--variant', 'a', 'b'), '--variant: takes a name, an upsampler'),
+    (('--upsamplers', 'bilinear', '--variant', 'a', 'b=1', 'c=2'), "got 'a b=1 c=2'"),
+    (('--upsamplers', 'bilinear', '--variant', 'a', 'b', 'c=2', 'd'), "'d' is not KEY=VALUE"),
     ((), 'required: --upsamplers'),
-], ids=['eps', 'jobs', 'options', 'upsamplers'])
+], ids=['eps', 'jobs', 'options', 'variant', 'upsampler', 'setting', 'upsamplers'])
 def test_usage(more, message, tool, tmp_path):
     done = tool('compare.py', SEG, '--out', tmp_path, *more, cwd=tmp_path, check=False)
     assert done.returncode == 2 and message in done.stderr
@@ -36,14 +39,17 @@ def test_usage(more, message, tool, tmp_path):
 def test_a_plan_without_data(tool, tmp_path):
     """For a cluster that is not here, on data that are not here; nothing is written."""
     done = tool('compare.py', 'mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py', '--upsamplers',
-                'nearest', 'dysample', '--jobs', 4, '--executor', 'slurm', '--executor-options',
+                'nearest', 'dysample', '--variant', 'normed', 'nearest',
+                'model.neck.norm_cfg.type=BN', '--jobs', 4, '--executor', 'slurm',
+                '--executor-options',
                 'slurm_partition=gpu', '--robustness', '--images', 100, '--out', tmp_path / 'out',
                 '--dry-run', cwd=tmp_path)
     for line in ('neck, mmdet.FPN to mmups.FPN (3 x 256, x2, guide 256)',
                  '12 epochs a run, 2 images an iteration',
                  'CocoMetric; added: BoundaryCocoMetric (boundary AP)',
                  'attack pgd, linf eps 2, steps 10 on 100 images',
-                 '6, 4 at a time, by submitit, slurm, gpus_per_node=1, slurm_partition=gpu',
+                 'with:       normed: model.neck.norm_cfg.type=BN',
+                 '9, 4 at a time, by submitit, slurm, gpus_per_node=1, slurm_partition=gpu',
                  'dysample, seed 2                    to do', 'nothing is measured yet'):
         assert line in done.stdout, line
     assert not list(tmp_path.iterdir())

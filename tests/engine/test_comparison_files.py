@@ -98,6 +98,36 @@ def test_more_is_added(scenes, tmp_path, monkeypatch):
     assert whole.seeds == [0, 1, 2]
 
 
+WIDE = ('wide', 'dysample', {'model.decode_head.channels': 16})
+
+
+def test_variants_are_settled(scenes, tmp_path, monkeypatch):
+    """And added, as upsamplers are; other settings under the same name are refused."""
+    monkeypatch.chdir(scenes)
+    comparison_in(tmp_path, ('stock', 'dysample')).settle()
+    before = (tmp_path / 'comparison.json').read_bytes()
+    comparison_in(tmp_path, ('stock', ), variants=[WIDE]).settle()
+    whole = Comparison.load(tmp_path)
+    assert list(whole.upsamplers) == ['stock', 'dysample', 'wide']
+    assert list(whole.settings) == ['wide']
+    heads = {run.upsampler: whole.config_of(run).model.decode_head for run in whole.runs}
+    stock = tiny().model.decode_head
+    assert heads['stock'] == stock and stock.channels == 8
+    assert (heads['dysample'].channels, heads['wide'].channels) == (8, 16)
+    assert whole.baseline_of(whole.run('wide', 0)).model.decode_head.channels == 8
+    backbones = {run.upsampler: whole.config_of(run).model.backbone for run in whole.runs}
+    assert backbones['wide'] == backbones['dysample'] != backbones['stock'] == tiny().model.backbone
+    for name, upsampler, settings in (WIDE[:2] + ({'model.decode_head.channels': 4}, ),
+                                      ('dysample', 'dysample', WIDE[2])):
+        with pytest.raises(Problems, match=f'settings.{name}.*there, .*now'):
+            comparison_in(tmp_path, ('stock', ), variants=[(name, upsampler, settings)])
+    (tmp_path / 'comparison.json').write_bytes(before.replace(b',\n "settings": {}', b''))
+    assert b'settings' not in (tmp_path / 'comparison.json').read_bytes()  # as it was once written
+    assert Comparison.load(tmp_path).settings == {}
+    comparison_in(tmp_path, ('stock', ), variants=[WIDE]).settle()
+    assert list(Comparison.load(tmp_path).settings) == ['wide']
+
+
 @pytest.mark.parametrize(('names', 'options', 'robustness', 'message'), [
     (('dysample', 'bilinear'), {}, None, 'baseline: "bilinear" there, "dysample" now'),
     (('bilinear', ), {'train_cfg.max_iters': 5}, None, 'cfg.train_cfg.max_iters: 4 there, 5 now'),

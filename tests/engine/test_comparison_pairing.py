@@ -12,7 +12,8 @@ from comparison_cases import comparison_in, tiny  # noqa: E402
 
 from mmups.engine.cli import build_runner  # noqa: E402
 from mmups.engine.comparison.run import named  # noqa: E402
-from mmups.engine.pairing import BILINEAR, build_model, share, shared_state, start_alike  # noqa: E402
+from mmups.engine.pairing import build_model, share, shared_state, start_alike  # noqa: E402
+from mmups.engine.variant import BILINEAR  # noqa: E402
 from mmups.models import BaseUpsampler  # noqa: E402
 from mmups.swap import swap_upsampler  # noqa: E402
 
@@ -62,11 +63,29 @@ def test_same_seed(workers, scenes, tmp_path, monkeypatch):
     assert any(not torch.equal(another.weights[key], base.weights[key]) for key in base.weights)
 
 
+def test_variants_of_the_same_seed(scenes, tmp_path, monkeypatch):
+    """The model as it is, and one with other layers, begin with all that they have in common."""
+    monkeypatch.chdir(scenes)
+    comparison = comparison_in(
+        tmp_path, ('bilinear', 'stock'), (3, ), tiny(**{'train_cfg.max_iters': 2}),
+        variants=[('wide', 'bilinear', {'model.decode_head.channels': 16})])
+    base, stock, wide = (started(comparison, name, 3) for name in comparison.upsamplers)
+    assert base.batches == stock.batches == wide.batches
+    # the config of the tests has bilinear interpolation already
+    assert base.weights.keys() == stock.weights.keys() == wide.weights.keys()
+    assert all(torch.equal(weight, stock.weights[key]) for key, weight in base.weights.items())
+    other = {key for key, weight in base.weights.items()
+             if weight.shape != wide.weights[key].shape}
+    assert other and all(key.startswith('decode_head.') for key in other)
+    assert all(torch.equal(base.weights[key], wide.weights[key])
+               for key in base.weights.keys() - other)
+
+
 def test_why_it_is_needed():
     """Built and initialised under one seed, a model with an upsampler that draws random numbers
     differs from the baseline in more than the upsampler."""
     states = []
-    for upsampler in (BILINEAR, dict(type='CARAFE')):
+    for upsampler in (BILINEAR.upsampler, dict(type='CARAFE')):
         set_random_seed(3)
         model = build_model(swap_upsampler(tiny(), upsampler))
         model.init_weights()
@@ -123,5 +142,5 @@ def test_what_has_another_shape_stays():
 def test_a_model_is_built_in_its_own_scope():
     set_random_seed(0)
     cfg = tiny()
-    assert cfg.default_scope == 'mmseg' and BILINEAR['type'] == 'Interpolate'
+    assert cfg.default_scope == 'mmseg'
     assert type(build_model(cfg)).__module__.startswith('mmseg')

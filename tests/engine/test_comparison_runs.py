@@ -25,6 +25,7 @@ from mmups.engine.comparison.ledger import append, held, read  # noqa: E402
 from mmups.engine.comparison.measures import added, split_classes, with_boundaries  # noqa: E402
 from mmups.engine.comparison.preview import preview  # noqa: E402
 from mmups.engine.label_maps import NONE, label_maps  # noqa: E402
+from mmups.engine.model_bench import ModelBench  # noqa: E402
 
 
 @pytest.fixture
@@ -176,6 +177,35 @@ def test_all_problems_at_once(scenes, tmp_path, monkeypatch):
     text = '\n'.join(preview(comparison, 4, 'by submitit, slurm'))
     assert 'neck, mmups.FPN to mmups.FPN' in text and '2, 4 at a time, by submitit' in text
     assert 'nothing is measured yet' in text and not (tmp_path / 'out').exists()
+
+
+def test_variants_that_are_wrong(tmp_path):
+    with pytest.raises(Problems) as raised:
+        comparison_in(tmp_path / 'out', ('bilinear', ), data=False, variants=[
+            ('a/b', 'bilinear', {'work_dir': 'x'}), ('odd', 'dysampl', {}),
+            ('bilinear', 'nearest', {}),
+            ('other', 'nearest', {'model.backbone': dict(_delete_=True, type='ResNet', depth=18)})])
+    text = str(raised.value)
+    assert text.startswith('4 problems, and nothing was started:\n')
+    for part in ("--variant: 'a/b' is a folder", "no upsampler 'dysampl'",
+                 'bilinear is given 2 times', 'other has no site backbone left with its settings'):
+        assert part in text, part
+    plan = preview(comparison_in(tmp_path / 'out', ('stock', ), data=False, variants=[
+        ('wide', 'bilinear', {'model.decode_head.channels': 16})]), 1, 'here')
+    assert 'with:       wide: model.decode_head.channels=16' in list(plan)
+
+
+def test_costs_of_variants(scenes, tmp_path, monkeypatch):
+    """Beside bilinear interpolation in the model that all others have."""
+    monkeypatch.chdir(scenes)
+    comparison = comparison_in(tmp_path, ('bilinear', 'stock'), variants=[
+        ('wide', 'bilinear', {'model.decode_head.channels': 16})])
+    bench = ModelBench('unet', comparison.cfg, (32, 32), sites=comparison.sites)
+    base, stock, wide = (Size.of(bench, variant) for variant in comparison.variants.values())
+    assert stock == base and base.own == wide.own == 0
+    # a 3x3 convolution 8 -> 16 in place of 8 -> 8, its norm, and 16 -> 5 in place of 8 -> 5
+    assert wide.parameters - base.parameters == 8 * 8 * 9 + 2 * 8 + 5 * 8
+    assert wide.beside(base)['macs'] == wide.macs > base.macs
 
 
 def test_sites_and_configs_that_are_wrong(tmp_path):

@@ -3,7 +3,8 @@
 Results go into OUT/results.jsonl, one line per config, as they come: an interrupted sweep goes on
 where it was. Configs whose models differ in nothing that a swap could see run once; with every
 class taken for one without a slot (``generic=True``), one model of each combination of backbone,
-necks and heads does. At the end OUT/table.md is written.
+necks and heads does. At the end OUT/table.md is written. --upsamplers puts others in the place of
+DySample and FADE; --combinations takes one config of each combination.
 """
 import argparse
 import json
@@ -27,8 +28,7 @@ from table import sweep_table
 from trial import GENERIC, classes_of, key_of, reduced, try_config
 
 from mmups.engine.cli import one_line_errors
-
-UPSAMPLERS = dict(DySample=dict(type='DySample'), FADE=dict(type='FADE'))
+from mmups.preset_files import upsampler_named
 
 
 def parse_args():
@@ -37,6 +37,10 @@ def parse_args():
                         help='folder for the results (default: work_dirs/sweep)')
     parser.add_argument('--include', nargs='+', default=['*'], metavar='PATTERN',
                         help="names such as 'mmdet::htc/*' (default: all)")
+    parser.add_argument('--upsamplers', nargs='+', default=['DySample', 'FADE'], metavar='NAME',
+                        help='types or presets (default: DySample FADE)')
+    parser.add_argument('--combinations', action='store_true', help='run the first config of each '
+                        'combination of backbone, necks and heads, and leave out the others')
     parser.add_argument('--limit', type=int, help='stop after this many configs')
     parser.add_argument('--jobs', type=int, default=os.cpu_count(), help='processes')
     parser.add_argument('--timeout', type=int, default=300, help='seconds per model')
@@ -78,13 +82,13 @@ def describe(name, path):
     return dict(config=name, key=key_of(cfg), classes=classes_of(cfg)), cfg.to_dict()
 
 
-def try_one(line, model, generic, timeout):
+def try_one(line, model, upsamplers, generic, timeout):
     """The line, completed."""
     start = time.time()
     signal.alarm(timeout)
     try:
         with open(os.devnull, 'w') as null, redirect_stdout(null), redirect_stderr(null):
-            result = try_config(Config(model), UPSAMPLERS, generic)
+            result = try_config(Config(model), upsamplers, generic)
     except Exception as error:  # not of the model: those are results
         return dict(line, status='failed', error=f'{type(error).__name__}: {error}')
     finally:
@@ -153,7 +157,7 @@ class Workers:
                 return None
 
 
-def sweep(configs, results, args):
+def sweep(configs, upsamplers, results, args):
     """Describe all configs, run one of each kind, add a line for each."""
     todo = iter(configs.items())
     bar = ProgressBar(len(configs))
@@ -183,11 +187,13 @@ def sweep(configs, results, args):
                     finish(dict(line, status=results.status[key]))
                 elif model is None:
                     finish(line)
+                elif args.combinations and line['classes'] in classes:
+                    bar.update()
                 else:
                     waiting[key] = []
                     generic = line['classes'] not in classes
                     classes.add(line['classes'])
-                    workers.submit(try_one, line, model, generic, args.timeout)
+                    workers.submit(try_one, line, model, upsamplers, generic, args.timeout)
                     continue
             else:
                 out = out or dict(arguments[0], status='failed', error='it kills the process')
@@ -202,6 +208,7 @@ def sweep(configs, results, args):
 def main():
     args = parse_args()
     with one_line_errors():
+        upsamplers = {name: upsampler_named(name) for name in args.upsamplers}
         results = Results(args.out / 'results.jsonl')
         configs = {name: path for host in ('mmdet', 'mmseg') if find_spec(host)
                    for name, path in configs_of(host).items()
@@ -213,7 +220,7 @@ def main():
     print(f'{len(configs)} configs, {len(known & configs.keys())} of them done, '
           f'{len(todo)} to do')
     start = time.time()
-    sweep(todo, results, args)
+    sweep(todo, upsamplers, results, args)
     table = args.out / 'table.md'
     table.write_text(sweep_table(results.lines), encoding='utf-8')
     print(f'{len(todo)} configs in {time.time() - start:.0f} s; {table} written')

@@ -1,4 +1,5 @@
 """What is wrong with a comparison, all of it at once, before anything is trained."""
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -6,13 +7,13 @@ from typing import Any, Optional, Union
 
 from mmengine.config import Config
 
-from mmups.preset_files import upsampler_named
 from mmups.swap import choose, list_sites
 
 from ..checkpoint import check_weights
 from ..cli import message_of
 from ..pairing import build_model
 from ..robustness.plan import planned_attacks
+from ..variant import Variant
 from .plan import Comparison
 
 #: Parts of a config that are needed to test, and those that are needed to train, too.
@@ -31,14 +32,15 @@ class Problems(ValueError):
 def checked(folder: Path, config: str, cfg: Config, names: Sequence[str], seeds: Sequence[int],
             sites: Union[str, Sequence[str]] = 'default', robustness: Optional[dict] = None,
             checkpoints: Optional[dict[str, str]] = None, data: bool = True,
-            others: Sequence[str] = ()) -> Comparison:
+            others: Sequence[str] = (), variants: Sequence[tuple[str, str, dict]] = ()
+            ) -> Comparison:
     """The comparison that arguments stand for.
 
     Args:
         folder: Where it is, or will be.
         config: As the user calls it.
         cfg: What it holds.
-        names: Of upsamplers, presets or types; the first is the baseline.
+        names: Of upsamplers, presets or types, or ``'stock'``; the first is the baseline.
         seeds: Not negative.
         sites: As of :func:`mmups.swap.swap_upsampler`; 'default' and 'all' are those that fit
             methods of any kind.
@@ -47,17 +49,23 @@ def checked(folder: Path, config: str, cfg: Config, names: Sequence[str], seeds:
         checkpoints: Name -> trained weights; None: to be trained.
         data: Whether the data have to be there.
         others: Problems that are known already.
+        variants: More of them: a name of one's own, the upsampler's, and what is overridden in the
+            config beside it.
 
     Raises:
         Problems: With everything that is wrong.
     """
-    problems = [*others, *_repeated('--upsamplers', names), *_repeated('--seeds', seeds)]
+    entrants = [*((name, name, {}) for name in names), *variants]
+    problems = [*others, *_repeated('--upsamplers', [name for name, *_ in entrants]),
+                *_repeated('--seeds', seeds)]
+    problems += [f'--variant: {name!r} is a folder, too: letters, digits and -_.+'
+                 for name, *_ in variants if not re.fullmatch(r'\w[\w.+-]*', name)]
     problems += [f'--seeds: {seed} is no seed: 0 .. {2**32 - 1}' for seed in seeds
                  if not 0 <= seed < 2**32]
-    upsamplers, paths = {}, []
-    for name in dict.fromkeys(names):
+    found, paths = {}, []
+    for name, upsampler, settings in entrants:
         try:
-            upsamplers[name] = upsampler_named(name)
+            found[name] = Variant.named(upsampler, settings)
         except ValueError as error:
             problems.append(f'--upsamplers: {error}')
     try:
@@ -65,8 +73,8 @@ def checked(folder: Path, config: str, cfg: Config, names: Sequence[str], seeds:
     except (ImportError, TypeError, ValueError) as error:
         problems.append(f'--sites: {message_of(error)}')
     fitting = []
-    for name, upsampler in upsamplers.items():
-        faults = list(_unfit(cfg, name, upsampler, paths))
+    for name, variant in found.items():
+        faults = list(_unfit(cfg, name, variant, paths))
         problems += faults
         fitting += [] if faults else [name]
     problems += _attacks(**robustness) if robustness is not None else []
@@ -76,8 +84,10 @@ def checked(folder: Path, config: str, cfg: Config, names: Sequence[str], seeds:
         problems += _missing_data(cfg, ('test_dataloader', 'test_evaluator') if checkpoints else (
             'train_dataloader', 'val_dataloader', 'val_evaluator', 'test_dataloader',
             'test_evaluator'))
-    comparison = Comparison(folder, config, cfg, upsamplers, list(dict.fromkeys(seeds)), paths,
-                            robustness, checkpoints)
+    comparison = Comparison(
+        folder, config, cfg, {name: variant.upsampler for name, variant in found.items()},
+        list(dict.fromkeys(seeds)), paths, robustness, checkpoints,
+        {name: variant.settings for name, variant in found.items() if variant.settings})
     if checkpoints is not None:
         problems += _misfits(comparison, fitting)
     if not problems and (there := comparison.there()) is not None:
@@ -95,15 +105,20 @@ def _repeated(option: str, values: Sequence) -> list[str]:
             if count > 1]
 
 
-def _unfit(cfg: Config, name: str, upsampler: dict, paths: list[str]) -> Iterator[str]:
+def _unfit(cfg: Config, name: str, variant: Variant, paths: list[str]) -> Iterator[str]:
     """Why an upsampler cannot be put into the sites."""
+    if variant.upsampler is None:
+        return
     try:
-        reasons = {site.path: site.reason for site in list_sites(cfg, upsampler)}
+        reasons = {site.path: site.reason
+                   for site in list_sites(variant.set_in(cfg), variant.upsampler)}
     except (TypeError, ValueError) as error:
         yield f'{name}: {message_of(error)}'
         return
     for path in paths:
-        if reasons[path] is not None:
+        if path not in reasons:
+            yield f'{name} has no site {path} left with its settings; change these, or --sites'
+        elif reasons[path] is not None:
             yield (f'{name} does not fit site {path}: {reasons[path]}; leave it out, or name with '
                    '--sites those that all of them fit')
 

@@ -16,7 +16,7 @@ from mmups.models.upsamplers import BaseUpsampler
 from mmups.ops import use_backend
 
 from ..model_bench import ModelBench
-from ..pairing import BILINEAR
+from ..variant import BILINEAR, Variant
 from .ledger import held
 from .plan import Comparison, write
 
@@ -53,12 +53,12 @@ def measured(comparison: Comparison) -> dict:
     conditions = {**bench.conditions, **machine(device, torch.get_num_threads())}
     path = comparison.folder / 'cost' / f'{file_stem("speed", bench.stem, conditions)}.json'
     results = Results.resume(path, conditions)
-    for _ in measure_all(bench, results, comparison.upsamplers, ['auto'], ['contiguous'],
+    for _ in measure_all(bench, results, comparison.variants, ['auto'], ['contiguous'],
                          Effort()):
         pass
     base, rows = Size.of(bench, BILINEAR), {}
-    for name, upsampler in comparison.upsamplers.items():
-        rows[name] = Size.of(bench, upsampler).beside(base)
+    for name, variant in comparison.variants.items():
+        rows[name] = Size.of(bench, variant).beside(base)
         rows[name].update({row['pass']: {key: row[key] for key in KEPT} for row in results.rows
                            if row['preset'] == name and 'pass' in row})
     return dict(conditions=conditions, rows=rows)
@@ -80,9 +80,9 @@ class Size:
     own_macs: int = 0
 
     @classmethod
-    def of(cls, bench: ModelBench, upsampler: dict) -> 'Size':
-        """Of the model with an upsampler."""
-        model = bench.model(upsampler).to(bench.device)
+    def of(cls, bench: ModelBench, variant: Variant) -> 'Size':
+        """Of a variant of the model."""
+        model = bench.model(variant).to(bench.device)
         names = [name for name, module in model.named_modules()
                  if isinstance(module, BaseUpsampler)]
         own = {id(parameter): parameter.numel() for name in names

@@ -2,16 +2,14 @@
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Optional
 
 from mmengine.config import Config
 
-from mmups.swap import swap_upsampler
-
-from ..pairing import BILINEAR
 from ..robustness.record import differences
+from ..variant import BILINEAR, Variant
 from .ledger import held
 from .measures import with_boundaries
 
@@ -49,21 +47,25 @@ class Comparison:
         folder: Where everything goes.
         config: As the user called it.
         cfg: The config as it is without a swap, with all overrides.
-        upsamplers: Name -> config. The first is the baseline.
+        upsamplers: Name -> config; None: the model stays as its config has it. The first is the
+            baseline.
         seeds: A run for each, of each upsampler.
         sites: Where the upsamplers are put.
         robustness: Arguments of :class:`mmups.engine.robustness.RobustnessTestLoop`, and
             ``images``, how many of the test images are attacked, where not all are; None: none.
         checkpoints: Name of each upsampler -> its trained weights; None: they are to be trained.
+        settings: Name -> what is overridden in the config beside that upsampler, where something
+            is.
     """
     folder: Path
     config: str
     cfg: Config
-    upsamplers: dict[str, dict]
+    upsamplers: dict[str, Optional[dict]]
     seeds: list[int]
     sites: list[str]
     robustness: Optional[dict] = None
     checkpoints: Optional[dict[str, str]] = None
+    settings: dict[str, dict] = field(default_factory=dict)
 
     @classmethod
     def load(cls, folder: Path) -> 'Comparison':
@@ -95,6 +97,12 @@ class Comparison:
                             fp16=(cfg.get('test_cfg') or {}).get('fp16', False))
         return cfg
 
+    @property
+    def variants(self) -> dict[str, Variant]:
+        """Name -> what is compared under it."""
+        return {name: Variant(upsampler, self.settings.get(name, {}))
+                for name, upsampler in self.upsamplers.items()}
+
     def run(self, upsampler: str, seed: int) -> Run:
         """One of the runs.
 
@@ -107,12 +115,11 @@ class Comparison:
 
     def config_of(self, run: Run) -> Config:
         """The config that a run trains and tests."""
-        cfg = swap_upsampler(self.cfg, self.upsamplers[run.upsampler], self.sites)
-        return self._own(cfg, run)
+        return self._own(self.variants[run.upsampler].put_into(self.cfg, self.sites), run)
 
     def baseline_of(self, run: Run) -> Config:
         """The same with bilinear interpolation, from whose weights all runs of a seed start."""
-        return self._own(swap_upsampler(self.cfg, BILINEAR, self.sites), run)
+        return self._own(BILINEAR.put_into(self.cfg, self.sites), run)
 
     def _own(self, cfg: Config, run: Run) -> Config:
         cfg.work_dir = str(run.folder)
@@ -132,7 +139,7 @@ class Comparison:
         return plain(dict(
             config=self.config, cfg=without(self.cfg), baseline=next(iter(self.upsamplers)),
             upsamplers=self.upsamplers, seeds=self.seeds, sites=self.sites,
-            robustness=self.robustness, checkpoints=self.checkpoints))
+            robustness=self.robustness, checkpoints=self.checkpoints, settings=self.settings))
 
     def settle(self) -> None:
         """Write ``comparison.json`` and ``config.py``, from which runs are made. More upsamplers
@@ -147,6 +154,7 @@ class Comparison:
             if there is not None:
                 self.refuse_another(there)
                 about['upsamplers'] = {**there['upsamplers'], **about['upsamplers']}
+                about['settings'] = {**there['settings'], **about['settings']}
                 about['seeds'] = list(dict.fromkeys([*there['seeds'], *about['seeds']]))
                 if about['checkpoints'] is not None:
                     about['checkpoints'] = {**there['checkpoints'], **about['checkpoints']}
@@ -157,7 +165,9 @@ class Comparison:
     def there(self) -> Optional[dict]:
         """What stands in ``comparison.json`` already."""
         path = self.folder / 'comparison.json'
-        return json.loads(path.read_text(encoding='utf-8')) if path.is_file() else None
+        if not path.is_file():
+            return None
+        return {'settings': {}, **json.loads(path.read_text(encoding='utf-8'))}
 
     def refuse_another(self, there: dict) -> None:
         """See that a comparison is this one, or a part of it.
@@ -166,6 +176,9 @@ class Comparison:
             ValueError: It is not; the message has the differences.
         """
         now = self.about
+        common = set(there['upsamplers']) & set(now['upsamplers'])
+        there, now = ({**each, 'settings': {name: each['settings'].get(name) for name in common}}
+                      for each in (there, now))
         for key in ('upsamplers', 'checkpoints'):  # what both have must agree
             common = set(there[key] or ()) & set(now[key] or ())
             if there[key] and now[key]:

@@ -41,6 +41,8 @@ def _facts(comparison: Comparison) -> Iterator[tuple[str, str]]:
         steps = '; '.join(map(str, site.steps)) or 'steps are not known'
         yield 'site', f'{site.path}, {site.host} to {site.slot} ({steps})'
     yield 'upsamplers', f'{", ".join(comparison.upsamplers)}; differences are to the first'
+    for name, settings in comparison.settings.items():
+        yield 'with', f'{name}: {", ".join(f"{key}={value}" for key, value in settings.items())}'
     yield 'seeds', ', '.join(map(str, comparison.seeds))
     if comparison.checkpoints:
         yield 'weights', ', '.join(f'{name} of {path}' for name, path in

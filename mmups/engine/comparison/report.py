@@ -123,6 +123,8 @@ def _about(comparison: Comparison) -> list[Block]:
     robustness = about.get('robustness')
     items = [f'Config: {about["config"]}', f'Sites: {", ".join(about["sites"])}',
              f'Upsamplers: {", ".join(comparison.upsamplers)}',
+             *(f'{name}: with {_text(settings)}'
+               for name, settings in about.get('settings', {}).items()),
              f'Baseline: {comparison.baseline}',
              f'Seeds: {", ".join(map(str, comparison.seeds))}',
              f'Finished: {len(comparison.runs)} of '
