@@ -202,7 +202,8 @@ def test_costs_of_variants(scenes, tmp_path, monkeypatch):
         ('wide', 'bilinear', {'model.decode_head.channels': 16})])
     bench = ModelBench('unet', comparison.cfg, (32, 32), sites=comparison.sites)
     base, stock, wide = (Size.of(bench, variant) for variant in comparison.variants.values())
-    assert stock == base and base.own == wide.own == 0
+    assert stock.parameters == base.parameters and stock.own == base.own == wide.own == 0
+    assert stock.beside(base)['macs'] == stock.macs == base.macs
     # a 3x3 convolution 8 -> 16 in place of 8 -> 8, its norm, and 16 -> 5 in place of 8 -> 5
     assert wide.parameters - base.parameters == 8 * 8 * 9 + 2 * 8 + 5 * 8
     assert wide.beside(base)['macs'] == wide.macs > base.macs

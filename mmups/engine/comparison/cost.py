@@ -72,12 +72,12 @@ class Size:
         parameters: Of the model.
         own: Of its upsamplers.
         macs: Multiply-adds of one image in the model; None: it cannot be traced.
-        own_macs: Those of its upsamplers.
+        own_macs: Those of its upsamplers; None: it has none, and upsamples in its own way.
     """
     parameters: int
     own: int
     macs: Optional[int]
-    own_macs: int = 0
+    own_macs: Optional[int] = 0
 
     @classmethod
     def of(cls, bench: ModelBench, variant: Variant) -> 'Size':
@@ -94,7 +94,8 @@ class Size:
                 macs = macs_by_module(Raw(model, data['data_samples']), (data['inputs'], ))
         except Exception:  # tracing may fail for as many reasons as there are models
             return cls(*sizes, None)
-        return cls(*sizes, macs[''], sum(macs.get(f'model.{name}', 0) for name in names))
+        own_macs = sum(macs.get(f'model.{name}', 0) for name in names) if names else None
+        return cls(*sizes, macs[''], own_macs)
 
     def beside(self, base: 'Size') -> dict:
         """What ``cost.json`` says of it.
@@ -104,8 +105,8 @@ class Size:
                 the work of all else is taken from there: in a detector it depends on how many
                 proposals random weights make.
         """
-        macs = self.macs
-        if macs and base.macs and self.parameters - self.own == base.parameters - base.own:
+        macs, rest = self.macs, self.parameters - self.own
+        if macs and base.macs and self.own_macs is not None and rest == base.parameters - base.own:
             macs = base.macs - base.own_macs + self.own_macs
         return dict(parameters=self.parameters, upsampler_parameters=self.own, macs=macs)
 
