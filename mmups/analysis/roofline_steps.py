@@ -154,8 +154,9 @@ def deform_attend(maps: Maps, points: int, groups: int) -> Step:
 
 
 def attend_neighbours(maps: Maps, taps: int) -> Step:
-    """P samples (4), weighted (1); a weight each. Where the ratio of sizes is whole, one
-    interpolation serves all samples: the multiply-adds are those of other ratios, and an export."""
+    """P samples (4), weighted (1); a weight each. Where the ratio of sizes is whole, they are one
+    window of 25 weights for 9 samples: the multiply-adds are those of other ratios, and an export.
+    """
     return Step('neighbours', 5 * taps * maps.channels * maps.fine,
                 maps.through + FLOAT32 * taps * maps.fine)
 

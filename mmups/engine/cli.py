@@ -12,7 +12,7 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from .cpu import CPURunner, join_processes
+from .cpu import CPURunner, join_processes, keep_freed_memory
 from .families import refuse_code
 from .forks import refuse_forks
 
@@ -149,7 +149,7 @@ def build_runner(cfg: Config) -> Runner:
     """The config's runner, ready to train or test. The checkpoints it reads run no code.
 
     On a machine without a GPU the batch norms that synchronise over GPUs become plain ones: in
-    one process they compute the same.
+    one process they compute the same; and the process keeps the memory that it frees.
 
     Raises:
         ValueError: A launcher that needs GPUs, and there is none.
@@ -160,6 +160,8 @@ def build_runner(cfg: Config) -> Runner:
     if on_cpu and launcher not in ('none', 'pytorch'):
         raise ValueError(f'--launcher {launcher} needs GPUs; several processes without one are '
                          'started by torchrun and --launcher pytorch')
+    if on_cpu:
+        keep_freed_memory()
     if on_cpu and launcher != 'none':
         join_processes()
     if 'runner_type' in cfg:

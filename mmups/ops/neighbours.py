@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .fit import is_recording
+from .reassemble import reassemble
+from .shuffle import pixel_unshuffle
 
 
 def attend_neighbours(attention: Tensor, value: Tensor, kernel_size: int = 3) -> Tensor:
@@ -32,27 +34,40 @@ def attend_neighbours(attention: Tensor, value: Tensor, kernel_size: int = 3) ->
     >>> attend_neighbours(torch.rand(1, 9, 21, 32), torch.rand(1, 8, 5, 8)).shape
     torch.Size([1, 8, 21, 32])
     """
-    dtype = torch.promote_types(value.dtype, torch.float32)
+    attention = attention.to(torch.promote_types(value.dtype, torch.float32))
     (h, w), (height, width) = value.shape[-2:], attention.shape[-2:]
+    ratio = height // h
     # A comparison would hold a recorded graph to sizes that divide alike.
-    divides = not is_recording() and height % h == 0 and width % w == 0
-    samples = _slices if divides else _samples
-    weights, out = attention.to(dtype).unsqueeze(2), 0
-    for tap, sampled in enumerate(samples(value.to(dtype), height, width, kernel_size)):
+    if not is_recording() and (height, width) == (ratio * h, ratio * w):
+        return _reassembled(attention, value, kernel_size, ratio)
+    weights, out = attention.unsqueeze(2), 0
+    for tap, sampled in enumerate(_samples(value.to(attention.dtype), height, width, kernel_size)):
         out = out + weights[:, tap] * sampled
     return out.to(value.dtype)
 
 
-def _slices(value: Tensor, height: int, width: int, kernel_size: int) -> Iterator[Tensor]:
-    """Of a whole ratio: one interpolation, in which a coarse pixel is so many fine ones."""
-    (h, w), radius = value.shape[-2:], kernel_size // 2
-    ratios, border = (height // h, width // w), radius + 1
-    size = [ratio * (n + 2 * border) for ratio, n in zip(ratios, (h, w))]
-    fine = F.interpolate(F.pad(value, [border] * 4, mode='replicate'), size=size, mode='bilinear')
-    for a in range(kernel_size):
-        for b in range(kernel_size):
-            top, left = (ratio * (border + i - radius) for ratio, i in zip(ratios, (a, b)))
-            yield fine[..., top:top + height, left:left + width]
+def _reassembled(attention: Tensor, value: Tensor, kernel_size: int, ratio: int) -> Tensor:
+    """Of one whole ratio: all samples of a fine pixel lie between the pixels of one window around
+    its coarse pixel, and each pixel's shares in them are one weight."""
+    rows, columns = (_shares(n, ratio, kernel_size, attention) for n in value.shape[-2:])
+    weights = attention.unflatten(1, (kernel_size, kernel_size))
+    weights = torch.einsum('nabyx,yai->nibyx', weights, rows)
+    weights = torch.einsum('nibyx,xbj->nijyx', weights, columns).flatten(1, 2)
+    return reassemble(value, pixel_unshuffle(weights, ratio), kernel_size + 2, scale_factor=ratio)
+
+
+def _shares(length: int, ratio: int, kernel_size: int, like: Tensor) -> Tensor:
+    """Along one axis, of each pixel of a window in each sample, (fine length, K, K + 2)."""
+    fine = torch.arange(ratio * length, device=like.device)
+    own, radius = (fine // ratio).unsqueeze(1), kernel_size // 2
+    places = ((fine.to(like.dtype) + 0.5) / ratio - 0.5).unsqueeze(1) + torch.arange(
+        -radius, radius + 1, device=like.device)
+    first = places.floor()
+    shares = like.new_zeros(len(fine), kernel_size, kernel_size + 2)
+    for pixel, share in ((first, 1 - places + first), (first + 1, places - first)):
+        pixel = pixel.long().clamp(0, length - 1) - own + radius + 1
+        shares.scatter_add_(2, pixel.unsqueeze(2), share.unsqueeze(2))
+    return shares
 
 
 def _samples(value: Tensor, height: int, width: int, kernel_size: int) -> Iterator[Tensor]:

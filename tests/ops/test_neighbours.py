@@ -3,14 +3,15 @@ import pytest
 import torch
 from torch.func import jvp
 
-from mmups.ops import attend_neighbours, guided_filter, neighbours
+from mmups.ops import attend_neighbours, guided_filter, neighbours, use_backend
 
 
 @pytest.mark.parametrize('kernel_size, size', [
-    (3, (3, 4)), (3, (6, 8)), (3, (9, 8)), (3, (5, 7)), (3, (2, 3)), (1, (6, 4)), (5, (3, 5))],
+    (3, (3, 4)), (3, (6, 8)), (3, (9, 12)), (3, (9, 8)), (3, (5, 7)), (3, (2, 3)), (1, (6, 4)), (1, (6, 8)),
+    (5, (6, 8)), (5, (3, 5))],
     ids=str)
 def test_attend_neighbours_equals_a_loop(size, kernel_size, bilinear_at):
-    """Whole ratios, which share one interpolation, and others; smaller sizes, too."""
+    """One whole ratio of both sides, two whole ratios, and others; smaller sizes, too."""
     double = dict(dtype=torch.float64, requires_grad=True)
     (height, width), k = size, kernel_size
     value, attention = torch.randn(2, 2, 3, 4, **double), torch.randn(2, k * k, *size, **double)
@@ -32,13 +33,16 @@ def test_attend_neighbours_equals_a_loop(size, kernel_size, bilinear_at):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize('ratio', [(1, 1), (2, 3), (8, 4)])
-def test_both_ways_of_whole_ratios_agree(ratio):
-    value = torch.randn(2, 5, 4, 3, dtype=torch.float64)
-    size = (4 * ratio[0], 3 * ratio[1])
-    for ours, theirs in zip(neighbours._slices(value, *size, 3), neighbours._samples(
-            value, *size, 3)):
-        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
+@pytest.mark.parametrize('backend', ['reference', 'auto'])
+@pytest.mark.parametrize('ratio', [1, 2, 8])
+def test_a_whole_ratio_and_its_neighbour_agree(ratio, backend):
+    """What a recorded graph computes for any size is what is computed for this one."""
+    value, attention = torch.randn(2, 5, 4, 3), torch.randn(2, 9, 4 * ratio, 3 * ratio)
+    samples = neighbours._samples(value.double(), *attention.shape[-2:], 3)
+    expected = sum(attention[:, tap, None] * sampled for tap, sampled in enumerate(samples))
+    with use_backend(backend):
+        got = attend_neighbours(attention, value)
+    torch.testing.assert_close(got.double(), expected, rtol=0, atol=1e-5)
 
 
 def test_whole_ratios_have_a_forward_derivative():
