@@ -5,6 +5,7 @@ from typing import Optional, Union
 
 from matplotlib import colormaps
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from .figures import save
 
@@ -95,6 +96,8 @@ def draw_growth(curves: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]
         axis.set_xscale('log')
         axis.set_yscale('log')
         axis.set_xlabel('elements of the output')
+        axis.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+        axis.xaxis.set_minor_formatter(NullFormatter())
         axis.set_ylabel('seconds')
         axis.set_title(f'growing {name}', fontsize=9)
         axis.legend(title='exponent', fontsize=6, loc='center left', bbox_to_anchor=(1, 0.5))

@@ -7,8 +7,8 @@ from mmups.ops import attend_neighbours, guided_filter, neighbours, use_backend
 
 
 @pytest.mark.parametrize('kernel_size, size', [
-    (3, (3, 4)), (3, (6, 8)), (3, (9, 12)), (3, (9, 8)), (3, (5, 7)), (3, (2, 3)), (1, (6, 4)), (1, (6, 8)),
-    (5, (6, 8)), (5, (3, 5))],
+    (3, (3, 4)), (3, (6, 8)), (3, (9, 12)), (3, (9, 8)), (3, (5, 7)), (3, (2, 3)), (1, (6, 4)),
+    (1, (6, 8)), (5, (6, 8)), (5, (3, 5))],
     ids=str)
 def test_attend_neighbours_equals_a_loop(size, kernel_size, bilinear_at):
     """One whole ratio of both sides, two whole ratios, and others; smaller sizes, too."""
