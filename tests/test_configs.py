@@ -87,7 +87,7 @@ PARAMETERS = {
 # Weights that the DySample paper counts for 6 upsamplers in SegFormer, 4 in Faster R-CNN (with P6)
 # and in DepthFormer, and 3 in Panoptic FPN; printed as 49.2K, 32.7K and so on, 98,304 as 0.1M.
 SEGFORMER, P6, PANOPTIC = 'segformer_mit-b1_', 'faster-rcnn_r50_fpn-p6-', 'panoptic-fpn_r50_fpn-'
-DEPTH = 'depthformer_swin-t_'
+DEPTH, SEGMENTER = 'depthformer_swin-t_', 'segmenter_vit-s_fcn_'
 PAPER = {
     ('dysample', SEGFORMER): 49152, ('dysample', P6): 32768, ('dysample', PANOPTIC): 24576,
     ('dysample-plus', SEGFORMER): 98304, ('dysample-plus', P6): 65536,
@@ -150,6 +150,7 @@ STEMS = {
     DEPTH: Stem(
         ('decode_head', ), [(768, 384), (384, 192), (192, 96), (96, 64)], None, 'mmseg',
         'depthformer_swin-t_2xb8-38400it_nyu-416x544'),
+    SEGMENTER: Stem(('neck', ), [(384, 32)], None, 'mmseg', factors=(4, )),
     'unet-s5-d16_': Stem(
         ('backbone', ), [(128, 64), (256, 128), (512, 256), (1024, 512)], 29062886,
         'mmseg'),
@@ -190,7 +191,11 @@ def stock(path):
     if stem.stock:
         return read(CONFIGS / f'_base_/models/{stem.stock}.py')
     base = f'{name.replace("-p6-", "-").replace("_direct-", "").strip("-_")}{rest}'
-    return read(f'{stem.host}::{path.parent.name}/{base}.py')
+    cfg = read(f'{stem.host}::{path.parent.name}/{base}.py')
+    if name == SEGMENTER:  # which has no place for an upsampler
+        cfg.model.backbone.update(type='mmups.WithImage', host='mmseg.VisionTransformer')
+        cfg.model.neck = dict(type='mmups.ImageGuidedNeck', in_channels=384)
+    return cfg
 
 
 def at(cfg, slot):
@@ -262,6 +267,7 @@ def test_the_papers_experiments_are_there():
     assert found['upernet_r50_'] == {
         'deconv', 'pixel-shuffle', 'carafe', 'fade', 'sapa-deform', 'dysample'}
     assert found[DEPTH] == tables | {'bilinear'}
+    assert found[SEGMENTER] == {'resfu'}
     assert found['unet-s5-d16_'] == lctc | {'lctc-7', 'lctc-11', 'lctc-31-3'}
 
 
@@ -341,6 +347,9 @@ def test_differs_from_stock_in_the_slot_only(path):
         expected.model.data_preprocessor.pad_size_divisor = 64
     if name.endswith('_direct-'):
         expected.model.decode_head.direct = True
+    if name == SEGMENTER:
+        expected.optim_wrapper.paramwise_cfg = dict(
+            custom_keys={'_scores': dict(lr_mult=500)})
     assert read(path).to_dict() == expected.to_dict()
 
 
@@ -360,6 +369,8 @@ def small(cfg, host):
     if model.backbone.type == 'SwinTransformer':
         model.backbone.update(depths=[1] * 4, num_heads=[1, 2, 4, 8], embed_dims=16)
         model.decode_head.in_channels = [16, 32, 64, 128]
+    if model.backbone.type == 'mmups.WithImage':
+        model.backbone.num_layers = 1
     if model.backbone.type == 'mmups.DepthFormerSwin':
         model.backbone.depths = [1] * 4
         model.neck.update(num_heads=1, num_points=1)
@@ -421,7 +432,8 @@ def test_parameters(path):
     assert sum(map(count, modules)) == added
     # P6 in the top-down path has a lateral and an output convolution that mmdet's FPN has not.
     p6 = 2048 * 256 * 9 + 256 + 256 * 256 * 9 + 256 if name.endswith('-p6-') else 0
-    assert count(part) == count(host) + p6 + added
+    stem = 20384 if name == SEGMENTER else 0  # the convolutions of the image
+    assert count(part) == count(host) + p6 + stem + added
     if set(sites) == {(256, 256)}:
         assert added == len(sites) * PARAMETERS[preset][0]
         assert sum(p.numel() for m in modules for p in m.parameters() if p.dim() > 1) == (

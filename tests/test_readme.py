@@ -167,27 +167,36 @@ def test_slots_are_documented():
     assert (ROOT / 'docs/slots.md').read_text(encoding='utf-8') == tool['page']()
 
 
-@pytest.mark.parametrize('page', ['README.md', 'docs/compare.md'])
+@pytest.mark.parametrize('page', ['README.md', 'docs/compare.md', 'docs/restoration.md'])
 def test_evidence_is_that_of_the_runs(page):
-    """Rows of upsamplers behind a link to a report: means, deviations, differences, intervals."""
-    known, rows = None, 0
+    """Rows of upsamplers behind a link to a report: where a column has a metric's name, means and
+    deviations; where it says "less" an upsampler, differences and intervals of the one before."""
+    known, header, found = None, [], 0
     for line in (ROOT / page).read_text(encoding='utf-8').splitlines():
+        cells = [cell.strip() for cell in line.split('|')][1:-1]
         if line.startswith('#'):
             known = None
         if link := re.search(r'evidence/(\w+)/report\.md', line):
             with open(ROOT / 'docs/evidence' / link[1] / 'table.csv', newline='') as file:
                 known = {(row['upsampler'], row['metric']): row for row in csv.DictReader(file)
                          if not row['class'] and not row['attack']}
-        cells = [cell.strip() for cell in line.split('|')][1:-1]
+        if known and cells and not line.startswith('| `'):
+            header = header if set(cells[0]) == {'-'} else cells
         if not known or not line.startswith('| `'):
             continue
-        expected = []
-        for metric in ('mIoU', 'mBIoU'):
-            row = {key: float(value) for key, value in known[cells[0].strip('`'), metric].items()
+        metric = ''
+        for column, cell in zip(header, cells):
+            metric = metric if column.startswith('less ') else column
+            row = known.get((cells[0].strip('`'), metric))
+            if row is None:
+                continue
+            row = {key: float(value) for key, value in row.items()
                    if key in ('mean', 'sd', 'difference', 'low', 'high') and value}
-            expected.append('{mean:.2f} ± {sd:.2f}'.format(**row))
-            expected.append('{difference:+.2f} [{low:+.2f}, {high:+.2f}]'.format(**row)
-                            if 'low' in row else '')
-        assert cells[1:5] == expected
-        rows += 1
-    assert rows >= 5
+            digits = 3 if row['mean'] < 1 else 2
+            expected = f'{row["mean"]:.{digits}f} ± {row["sd"]:.{digits}f}'
+            if column.startswith('less '):
+                expected = f'{{difference:+.{digits}f}} [{{low:+.{digits}f}}, {{high:+.{digits}f}}]'
+                expected = expected.format(**row) if 'low' in row else ''
+            assert cell == expected, (cells[0], column)
+            found += 1
+    assert found >= 10

@@ -37,6 +37,13 @@ def same_size(channels, count):
     return lambda size, rounding: [torch.randn(2, channels, *size) for _ in range(count)]
 
 
+def map_and_image(size, rounding):
+    """Of a ViT with patches of 8 pixels; odd maps are of images that are no multiple. The
+    neck itself has no parameters."""
+    pixels = [8 * n - n % 2 * 3 for n in size]
+    return [torch.randn(2, C, *size).requires_grad_(), torch.randn(2, 3, *pixels)]
+
+
 def hr_stage(*channels, modules=1):
     return dict(num_modules=modules, num_branches=len(channels), block='BASIC',
                 num_blocks=(1, ) * len(channels), num_channels=channels)
@@ -101,6 +108,10 @@ CASES = [
              dict(type='mmups.MultiLevelNeck', in_channels=[8], out_channels=C,
                   scales=[2, 1]), (), 1, guided=False, takes_init_cfg=False,
              same_as_host=dict(mode='bilinear'), inputs=same_size(8, 1), finest=larger(2)),
+    SlotCase('ImageGuidedNeck', 'mmups.ImageGuidedNeck',
+             dict(type='mmups.ImageGuidedNeck', in_channels=C, patch_size=8, channels=(8, C)),
+             (), 1, same_as_host=dict(mode='bilinear'), inputs=map_and_image, size=(8, 12),
+             odd_size=(7, 9), finest=lambda maps: tuple(-(-n // 4) for n in maps[1].shape[2:])),
     SlotCase('JPU', 'mmseg.JPU',
              dict(type='mmups.JPU', in_channels=BACKBONE[1:], mid_channels=C), BACKBONE[1:], 3,
              same_as_host=dict(mode='bilinear'), call=finest_first, options=dict(

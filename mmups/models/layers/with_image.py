@@ -60,8 +60,15 @@ def split_image(maps: Sequence, upsample_modules: Iterable[nn.Module]
     Raises:
         ValueError: The last one is no image.
     """
-    if not any(map(needs_image, upsample_modules)):
-        return maps, None
+    return maps_and_image(maps) if any(map(needs_image, upsample_modules)) else (maps, None)
+
+
+def maps_and_image(maps: Sequence) -> tuple[Sequence, Tensor]:
+    """Likewise, where the image has to be there.
+
+    Raises:
+        ValueError: The last one is no image.
+    """
     *others, image = maps
     if not (others and isinstance(image, Tensor) and image.dim() == 4
             and image.shape[1] == IMAGE_CHANNELS):

@@ -14,6 +14,7 @@ FILES = dict(
     ham_head='LightHamHead',
     hrnet='SegHRNet',
     icneck='ICNeck',
+    image_guided_neck='ImageGuidedNeck',
     jpu='JPU',
     lraspp_head='LRASPPHead',
     pidnet='PIDNet',

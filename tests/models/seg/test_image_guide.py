@@ -13,6 +13,7 @@ from mmups.models.layers import SLOT_OF
 
 TAKE_IMAGES = ['Feature2Pyramid', 'MultiLevelNeck', 'MultiLevelNeck-single', 'SETRUPHead',
                'SETRMLAHead', 'DPTHead-reassemble']
+BESIDE = 'ImageGuidedNeck'  # has tests of its own: it takes the image for every method
 PATCH = 16
 
 
@@ -71,7 +72,7 @@ def test_a_backbone_without_images_says_the_way_out(slot):
 
 def test_other_slots_refuse_it_when_they_are_built():
     for slot, case in SLOTS.items():
-        if slot not in TAKE_IMAGES:
+        if slot not in (*TAKE_IMAGES, BESIDE):
             with pytest.raises(ValueError, match='NAF is guided by the image, which does not'):
                 case.build('NAF')
 
@@ -139,6 +140,6 @@ def test_a_segmentor_trains_and_predicts(size):
 
 
 def test_every_slot_that_says_so_is_tested():
-    slots = {SLOTS[name].cfg['type'].removeprefix('mmups.') for name in TAKE_IMAGES}
+    slots = {SLOTS[name].cfg['type'].removeprefix('mmups.') for name in (*TAKE_IMAGES, BESIDE)}
     assert slots == {slot.__name__ for slot in SLOT_OF.values()
                      if 'the image' in (slot.guide or '')}
