@@ -188,7 +188,7 @@ def test_evidence_is_that_of_the_runs(page):
         for column, cell in zip(header, cells):
             metric = metric if column.startswith('less ') else column
             row = known.get((cells[0].strip('`'), metric))
-            if row is None:
+            if row is None or not row['sd']:  # no metric, or a cost
                 continue
             row = {key: float(value) for key, value in row.items()
                    if key in ('mean', 'sd', 'difference', 'low', 'high') and value}
