@@ -20,6 +20,7 @@ from mmups.models.layers import (
     needs_image,
     register_slot,
 )
+from mmups.models.upsamplers.norm import GroupNorm
 
 
 @register_slot()
@@ -70,7 +71,7 @@ class ImageGuidedNeck(UpsamplingSlot, BaseModule):
         layers, inputs = [], 3
         for width in self.channels:
             layers += [nn.Conv2d(inputs, width, 3, 2, padding=1, padding_mode='replicate'),
-                       nn.GroupNorm(1, width), nn.ReLU()]
+                       GroupNorm(1, width), nn.ReLU()]
             inputs = width
         return Sequential(*layers[:-2])
 

@@ -17,6 +17,7 @@ from mmups.ops import is_recording, reassemble, window_softmax
 from mmups.registry import MODELS
 
 from .base import BaseUpsampler
+from .norm import GroupNorm
 
 UP_KERNEL = 3
 ENCODE_KERNEL = 6
@@ -51,8 +52,8 @@ class _KernelGenerator(nn.Module):
 
     def __init__(self, channels: int):
         super().__init__()
-        self.bnu = nn.Sequential(nn.GroupNorm(GROUPS, channels), nn.LeakyReLU(0.01))
-        self.bnv = nn.Sequential(nn.GroupNorm(GROUPS, channels), nn.LeakyReLU(0.01))
+        self.bnu = nn.Sequential(GroupNorm(GROUPS, channels), nn.LeakyReLU(0.01))
+        self.bnv = nn.Sequential(GroupNorm(GROUPS, channels), nn.LeakyReLU(0.01))
         self.bconv_UP = nn.Sequential(nn.AdaptiveAvgPool2d(1),
                                       nn.Conv2d(channels, 4 * UP_KERNEL**2, 1))
         self.bconv_U = nn.Sequential(_CellPool(), nn.Conv2d(channels, 1, 1))

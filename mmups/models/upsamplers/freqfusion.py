@@ -28,6 +28,7 @@ from mmups.registry import MODELS
 
 from .base import BaseUpsampler
 from .checks import check_groups, check_int
+from .norm import GroupNorm
 
 LOW, HIGH = 5, 3  # sizes of the low-pass and of the high-pass kernels
 NEIGHBOURS, DISTANCE = 8, 2  # whose similarity guides the points, and how many pixels away they are
@@ -58,7 +59,7 @@ class _Points(nn.Module):
         self.hr_offset = nn.Conv2d(moved, fine, 3, padding=1)
         self.hr_direct_scale = nn.Conv2d(scaled, fine, 3, padding=1)
         self.norm_hr, self.norm_lr = (
-            nn.GroupNorm(channels // PER_NORM, channels) if norm else nn.Identity()
+            GroupNorm(channels // PER_NORM, channels) if norm else nn.Identity()
             for _ in range(2))
         # For the authors' checkpoints. From the centres of coarse pixels it leads to those of fine
         # pixels; the map that is sampled has fine pixels already.
@@ -157,7 +158,7 @@ class FreqFusion(BaseUpsampler):
         """Kernels start close to the plain window; points as ``offset_init`` says."""
         points = self.dysampler
         for module in self.modules():
-            if isinstance(module, nn.GroupNorm):
+            if isinstance(module, GroupNorm):
                 module.reset_parameters()
             elif isinstance(module, nn.Conv2d):
                 nn.init.xavier_uniform_(module.weight)

@@ -22,6 +22,7 @@ from mmups.ops import clamped_attention, is_recording
 from mmups.registry import MODELS
 
 from .base import BaseUpsampler
+from .norm import GroupNorm
 
 HEADS, HEAD_CHANNELS, WINDOW = 4, 64, 9
 BRANCH_CHANNELS = HEADS * HEAD_CHANNELS // 2
@@ -43,7 +44,7 @@ class _Block(nn.Module):
 
     def __init__(self, kernel_size: int):
         super().__init__()
-        self.norm1, self.norm2 = (nn.GroupNorm(8, BRANCH_CHANNELS) for _ in range(2))
+        self.norm1, self.norm2 = (GroupNorm(8, BRANCH_CHANNELS) for _ in range(2))
         self.conv1, self.conv2 = (_conv(BRANCH_CHANNELS, kernel_size) for _ in range(2))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -139,7 +140,7 @@ class NAF(BaseUpsampler):
     def init_weights(self) -> None:
         """PyTorch's defaults, which say nothing of an image: load weights, or train them."""
         for module in self.modules():
-            if isinstance(module, (nn.Conv2d, nn.GroupNorm)):
+            if isinstance(module, (nn.Conv2d, GroupNorm)):
                 module.reset_parameters()
         periods = self.image_encoder.rope.periods
         exponents = torch.arange(len(periods), device='cpu') / len(periods)

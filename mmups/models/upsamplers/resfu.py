@@ -23,16 +23,10 @@ from mmups.registry import MODELS
 
 from .base import BaseUpsampler
 from .checks import check_int
+from .norm import GroupNorm
 
 NORM_GROUPS, SCORE_GROUPS, HIDDEN, GROUPS = 32, 8, 128, 4
 OUTSIDE = -1e7
-
-
-class _GroupNorm(nn.GroupNorm):
-    """PyTorch's, which refuses a single value per channel; that is normalised to zero here."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
 
 
 class _GuidedFilter(nn.Module):
@@ -54,12 +48,12 @@ class _PairedDifference(nn.Module):
 
     def __init__(self, channels: int):
         super().__init__()
-        self.norm = _GroupNorm(SCORE_GROUPS, channels)
+        self.norm = GroupNorm(SCORE_GROUPS, channels)
         self.weight = nn.Parameter(torch.empty(HIDDEN, channels // GROUPS, 3, 3))
         self.bias = nn.Parameter(torch.empty(1, HIDDEN, 1, 1))
         self.channel_compressor = nn.Sequential(
             nn.ReLU(), nn.Conv2d(HIDDEN, HIDDEN, 1, groups=GROUPS), nn.ReLU(),
-            _GroupNorm(SCORE_GROUPS, HIDDEN), nn.Conv2d(HIDDEN, 9, 1))
+            GroupNorm(SCORE_GROUPS, HIDDEN), nn.Conv2d(HIDDEN, 9, 1))
 
     def forward(self, key: Tensor, query: Tensor, distance: int) -> Tensor:
         """Keys and queries (N, D, H, W), neighbours ``distance`` fine pixels apart, to
@@ -111,8 +105,8 @@ class ReSFU(BaseUpsampler):
             if channels > NORM_GROUPS and channels % NORM_GROUPS:
                 raise ValueError(f'ReSFU needs {name} divisible by {NORM_GROUPS} for its group '
                                  f'norms, or fewer, got {name}={channels}')
-        self.norm_y = _GroupNorm(min(NORM_GROUPS, self.guide_channels), self.guide_channels)
-        self.norm_x = _GroupNorm(min(NORM_GROUPS, self.in_channels), self.in_channels)
+        self.norm_y = GroupNorm(min(NORM_GROUPS, self.guide_channels), self.guide_channels)
+        self.norm_x = GroupNorm(min(NORM_GROUPS, self.in_channels), self.in_channels)
         self.q = nn.Conv2d(self.guide_channels, embedding_dim, 1)
         self.k = nn.Conv2d(self.in_channels, embedding_dim, 1)
         self.GF = _GuidedFilter(embedding_dim)
@@ -124,7 +118,7 @@ class ReSFU(BaseUpsampler):
         """Starts with almost equal weights, a smooth interpolation."""
         nn.init.ones_(self.GF.kernel)
         for module in self.modules():
-            if isinstance(module, nn.GroupNorm):
+            if isinstance(module, GroupNorm):
                 module.reset_parameters()
             elif isinstance(module, nn.Conv2d):
                 nn.init.normal_(module.weight, std=0.02)

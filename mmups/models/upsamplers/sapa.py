@@ -30,6 +30,7 @@ from mmups.registry import MODELS
 
 from .base import BaseUpsampler
 from .checks import check_groups, check_int
+from .norm import GroupNorm
 
 GROUPS = 32
 
@@ -45,13 +46,13 @@ class _Similarity(BaseUpsampler):
                 f'{type(self).__name__} with norm=True needs channels divisible by {GROUPS}, got '
                 f'in_channels={self.in_channels}, guide_channels={self.guide_channels}; '
                 'set norm=False')
-        self.norm_y = nn.GroupNorm(GROUPS, self.guide_channels) if norm else nn.Identity()
-        self.norm_x = nn.GroupNorm(GROUPS, self.in_channels) if norm else nn.Identity()
+        self.norm_y = GroupNorm(GROUPS, self.guide_channels) if norm else nn.Identity()
+        self.norm_x = GroupNorm(GROUPS, self.in_channels) if norm else nn.Identity()
 
     def init_weights(self) -> None:
         """Projections N(0, 0.02^2), biases zero, norms the identity."""
         for module in self.modules():
-            if isinstance(module, nn.GroupNorm):
+            if isinstance(module, GroupNorm):
                 module.reset_parameters()
             elif isinstance(module, nn.Conv2d):
                 nn.init.normal_(module.weight, std=0.02)

@@ -1,6 +1,8 @@
 """What every slot may rely on, for everything registered (see conftest.py)."""
 import copy
 import pickle
+import subprocess
+import sys
 from functools import partial
 
 import numpy as np
@@ -10,6 +12,8 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule, ModuleList
 from torch import nn
 from torch.utils.checkpoint import checkpoint
+
+from mmups.models import registered_upsamplers
 
 LOW = [torch.float16, torch.bfloat16]
 
@@ -311,3 +315,29 @@ def test_activation_checkpointing(case, randomise):
     for run in (up, partial(checkpoint, up, use_reentrant=False)):
         grads.append(torch.autograd.grad(run(*inputs, size=(9, 11)), variables, upstream))
     assert all(map(torch.equal, *grads))
+
+
+#: Prints the names of those whose parameters learn as on contiguous maps. No map needs a gradient.
+FROZEN = '''
+import torch
+from mmups.models import build_upsampler, registered_upsamplers
+for name in registered_upsamplers():
+    torch.manual_seed(0)
+    up = build_upsampler(dict(type=name), 32, guide_channels=3 if name == 'NAF' else 32)
+    up.init_weights()
+    parameters = [p.requires_grad_() for p in up.parameters()]
+    maps, grads = (torch.randn(2, 32, 5, 6), torch.randn(2, up.guide_channels, 10, 12)), []
+    for form in (torch.contiguous_format, torch.channels_last):
+        out = up(*(x.to(memory_format=form) for x in maps))
+        grads.append(torch.autograd.grad(out.square().sum(), parameters) if parameters else ())
+    for one, other in zip(*grads):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-3)
+    print(name, flush=True)
+'''
+
+
+def test_behind_a_frozen_backbone():
+    """In channels_last, too, where PyTorch's group norm would end the process: hence one apart."""
+    done = subprocess.run([sys.executable, '-W', 'ignore', '-c', FROZEN], capture_output=True,
+                          text=True)
+    assert done.stdout.split() == list(registered_upsamplers()), done.stderr[-2000:]
