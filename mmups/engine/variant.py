@@ -15,7 +15,7 @@ STOCK = 'stock'
 
 @dataclass(frozen=True)
 class Variant:
-    """What a model is compared with another one in.
+    """One of the forms of a model that are compared.
 
     Attributes:
         upsampler: The method in its sites; None: what the config has there.
