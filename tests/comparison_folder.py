@@ -86,4 +86,5 @@ def _write_predictions(draw, folder, upsamplers, side):
     np.savez(folder / 'truth.npz', **truth)
     for name, arrays in found.items():
         np.savez(folder / f'{name}.npz', **arrays)
-    (folder / 'meta.json').write_text(json.dumps(dict(classes=CLASSES, palette=PALETTE)))
+    (folder / 'meta.json').write_text(json.dumps(dict(
+        kind='labels', classes=CLASSES, palette=PALETTE)))

@@ -53,10 +53,10 @@ def parse_args():
 def predictions(runner, args):
     from mmups.engine import predict
     from mmups.visualization import draw_depth_sheet, draw_restorations, draw_sheet
-    truths = predict.truths(runner)
-    if 'gt_depth_map' in truths:
+    kind = predict.kind_of(runner)
+    if kind == 'depth':
         scenes, draw = predict.predict_depths(runner, args.num), draw_depth_sheet
-    elif 'gt_img' in truths:
+    elif kind == 'image':
         scenes, draw = predict.predict_restorations(runner, args.num), draw_restorations
     else:
         scenes, meta = predict.predict_segmentations(runner, args.num)

@@ -7,8 +7,7 @@ from typing import Union
 
 import numpy as np
 
-#: The label of pixels without one.
-NONE = 255
+from .pixels import PIXELS
 
 
 @dataclass(frozen=True)
@@ -18,13 +17,15 @@ class Scene:
     Attributes:
         index: Of the image in the test set.
         image: (H, W, 3) uint8.
-        truth: (H, W) labels.
-        predictions: Upsampler -> labels (H, W).
-        disagreement: (H, W) in [0, 1], as of :func:`disagreement`.
+        kind: Of the predictions, a key of :data:`mmups.analysis.pixels.PIXELS`.
+        truth: (H, W) labels or depths, or (H, W, 3) uint8.
+        predictions: Upsampler -> such an array.
+        disagreement: (H, W) of 0 and more, that of the kind.
         window: Where it is largest: top, left and the length of a side.
     """
     index: int
     image: np.ndarray
+    kind: str
     truth: np.ndarray
     predictions: dict[str, np.ndarray]
     disagreement: np.ndarray
@@ -37,22 +38,6 @@ class Scene:
         return slice(top, top + side), slice(left, left + side)
 
 
-def disagreement(predictions: Sequence[np.ndarray], truth: np.ndarray) -> np.ndarray:
-    """The share of pairs of label maps (H, W) that differ, at each pixel: (H, W) in [0, 1]; 0
-    where the truth has no label.
-
-    Raises:
-        ValueError: Fewer than two maps.
-    """
-    if len(predictions) < 2:
-        raise ValueError(f'disagreement needs two predictions or more, got {len(predictions)}')
-    labels = np.stack(list(predictions))
-    counts = (np.sum(labels == label, axis=0) for label in np.unique(labels))
-    alike = sum(count * (count - 1) for count in counts)
-    share = 1 - alike / (len(labels) * (len(labels) - 1))
-    return np.where(truth == NONE, 0., share)
-
-
 def largest_window(values: np.ndarray, side: int) -> tuple[int, int]:
     """Top and left of the square window with the largest sum of a map (H, W); the first of them."""
     sums = np.pad(values, ((1, 0), (1, 0))).cumsum(0).cumsum(1)
@@ -61,7 +46,7 @@ def largest_window(values: np.ndarray, side: int) -> tuple[int, int]:
     return int(top), int(left)
 
 
-def choose_scenes(folder: Union[str, Path], upsamplers: Sequence[str],
+def choose_scenes(folder: Union[str, Path], upsamplers: Sequence[str], kind: str = 'labels',
                   count: int = 4) -> list[Scene]:
     """The images in which upsamplers differ most within a window, a third as long as the shorter
     side of the image.
@@ -70,6 +55,7 @@ def choose_scenes(folder: Union[str, Path], upsamplers: Sequence[str],
         folder: With ``truth.npz`` (``image_000``, ``truth_000``, ...) and, for each upsampler,
             ``<upsampler>.npz`` (``prediction_000``, ...).
         upsamplers: Their names; those without a file are left out.
+        kind: Of the predictions, a key of :data:`mmups.analysis.pixels.PIXELS`.
         count: At most so many images.
 
     Returns:
@@ -87,16 +73,16 @@ def choose_scenes(folder: Union[str, Path], upsamplers: Sequence[str],
         scenes: list[Scene] = []
         for key in known.files:
             if key.startswith('truth_'):
-                scenes.append(_scene(key[len('truth_'):], known, files))
+                scenes.append(_scene(key[len('truth_'):], kind, known, files))
                 scenes.sort(key=lambda scene: -scene.disagreement[scene.inside].mean())
                 del scenes[count:]
     return [scene for scene in scenes if scene.disagreement.any()]
 
 
-def _scene(number: str, known: Mapping, files: Mapping[str, Mapping]) -> Scene:
+def _scene(number: str, kind: str, known: Mapping, files: Mapping[str, Mapping]) -> Scene:
     truth = known[f'truth_{number}']
     predictions = {name: file[f'prediction_{number}'] for name, file in files.items()}
-    differing = disagreement(list(predictions.values()), truth)
-    side = max(1, min(truth.shape) // 3)
-    return Scene(int(number), known[f'image_{number}'], truth, predictions, differing,
+    differing = PIXELS[kind].disagreement(list(predictions.values()), truth)
+    side = max(1, min(differing.shape) // 3)
+    return Scene(int(number), known[f'image_{number}'], kind, truth, predictions, differing,
                  (*largest_window(differing, side), side))

@@ -20,11 +20,38 @@ from .robustness.data import truth_is_original
 Scene = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
-def truths(runner: Runner) -> set[str]:
-    """What the samples of the runner's test set have, 'gt_depth_map' or 'gt_img' for instance."""
+def predict_scenes(runner: Runner, count: int) -> tuple[Optional[list[Scene]], dict]:
+    """Run the runner's checkpoint on the first images of its test set, whatever its task is.
+
+    Args:
+        runner: With ``load_from`` set.
+        count: How many images, at most.
+
+    Returns:
+        RGB image (H, W, 3), truth and prediction of each, None as in
+        :func:`predict_segmentations`; and what they are: ``kind``, a key of
+        :data:`mmups.analysis.pixels.PIXELS`, and with labels ``classes`` and ``palette``.
+
+    Raises:
+        ValueError: As in :func:`predict_segmentations`.
+    """
+    kind = kind_of(runner)
+    if kind == 'depth':
+        return predict_depths(runner, count), dict(kind=kind)
+    if kind == 'image':
+        found = predict_restorations(runner, count)
+        return found and [(one.degraded, one.truth, one.restored) for one in found], dict(kind=kind)
+    scenes, meta = predict_segmentations(runner, count)
+    return scenes, dict(kind=kind, classes=meta['classes'], palette=meta.get('palette'))
+
+
+def kind_of(runner: Runner) -> str:
+    """What the task of the runner's test set predicts, a key of
+    :data:`mmups.analysis.pixels.PIXELS`."""
     dataset = runner.build_dataloader(runner.cfg.test_dataloader).dataset
     sample = dataset[0].get('data_samples')
-    return set() if sample is None else set(sample.keys())
+    truth = () if sample is None else sample
+    return 'depth' if 'gt_depth_map' in truth else 'image' if 'gt_img' in truth else 'labels'
 
 
 def predict_segmentations(runner: Runner, count: int) -> tuple[Optional[list[Scene]], dict]:

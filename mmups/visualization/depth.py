@@ -1,13 +1,16 @@
 """A sheet of depth maps: image, true depth, prediction and error side by side."""
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Union
+from typing import Any, Union
 
 import numpy as np
 from matplotlib import colormaps
+from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
+
+from mmups.analysis.pixels import known_depth
 
 from .figures import colour_bar, save
 
@@ -37,14 +40,13 @@ def draw_depth_sheet(scenes: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]]
     Raises:
         ValueError: No scene has a pixel of known depth.
     """
-    scenes = [(image, np.where(np.isfinite(truth) & (truth > 0), truth, np.nan), prediction)
+    scenes = [(image, np.where(known_depth(truth), truth, np.nan), prediction)
               for image, truth, prediction in scenes]
     known = np.concatenate([truth[~np.isnan(truth)] for _, truth, _ in scenes] or [[]])
     if not known.size:
         raise ValueError(f'a sheet of depths needs a scene with a known depth, got {len(scenes)} '
                          'scenes without')
-    depths, errors = (_scale(LogNorm(known.min(), known.max()), DEPTHS),
-                      _scale(Normalize(-LIMIT, LIMIT), ERRORS))
+    depths, errors = depth_scale(known), _scale(Normalize(-LIMIT, LIMIT), ERRORS)
     rows = (len(scenes) + 1) // 2
     figure = Figure(figsize=(13, 1.62 * rows + 1.1), layout='constrained')
     axes = figure.subplots(rows, 9, squeeze=False,
@@ -63,13 +65,24 @@ def draw_depth_sheet(scenes: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]]
         if not np.isnan(error).all():
             _note(axes[row, 5 * first + 3], f'{np.nanmean(np.abs(error)) / 100:.3f}')
     below = dict(location='bottom', aspect=40, pad=0.06)
-    powers = range(*np.ceil(np.log2([known.min(), known.max() * 1.001])).astype(int))
-    bar = colour_bar(figure, depths, axes[-1, :4], 'depth in metres', format='%g',
-                     ticks=[2.**power for power in powers], **below)
-    bar.minorticks_off()
+    depth_bar(figure, depths, axes[-1, :4], **below)
     colour_bar(figure, errors, axes[-1, 5:], 'error in percent; in the corner abs_rel of the scene',
                extend='both', **below)
     return save(figure, out)
+
+
+def depth_scale(depths: np.ndarray) -> ScalarMappable:
+    """Logarithmic colours from the least to the largest of some depths; NaN is grey."""
+    return _scale(LogNorm(depths.min(), depths.max()), DEPTHS)
+
+
+def depth_bar(figure: Figure, scale: ScalarMappable, axes: Union[Axes, Sequence[Axes]],
+              **options: Any) -> None:
+    """The colours of :func:`depth_scale` beside axes, with powers of two."""
+    low, high = scale.get_clim()
+    powers = range(*np.ceil(np.log2([low, high * 1.001])).astype(int))
+    colour_bar(figure, scale, axes, 'depth in metres', format='%g',
+               ticks=[2.**power for power in powers], **options).minorticks_off()
 
 
 def _scale(norm: Normalize, colours: str) -> ScalarMappable:

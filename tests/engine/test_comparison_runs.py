@@ -77,7 +77,7 @@ def test_a_run(comparison, monkeypatch):
     pictures.draw(folder)
     assert pictures.undrawn(comparison) == []
     meta = json.loads((folder / 'predictions/meta.json').read_text())
-    assert meta['classes'] == classes and len(meta['palette']) == 5
+    assert meta['kind'] == 'labels' and meta['classes'] == classes and len(meta['palette']) == 5
     with np.load(folder / 'predictions/dysample.npz') as own, \
             np.load(folder / 'predictions/truth.npz') as truth:
         assert own.files == [f'prediction_{index:03d}' for index in range(4)]
@@ -311,7 +311,7 @@ def test_time_that_is_left(comparison):
     assert state_of(comparison, 2).left == 240 and state_of(comparison, 3, failed=1).left == 120
 
 
-def test_depth_is_measured_and_not_drawn(comparison, monkeypatch):
+def test_what_has_no_classes_is_measured_and_not_drawn(comparison, monkeypatch):
     row = dict(upsampler='bilinear', seed=0, checkpoint='runs/bilinear/seed_0/iter_4.pth')
     path = comparison.folder / row['checkpoint']
     path.parent.mkdir(parents=True)
@@ -321,7 +321,7 @@ def test_depth_is_measured_and_not_drawn(comparison, monkeypatch):
     def refuse(*args):
         raise ValueError('no labels')
     monkeypatch.setattr(pictures, 'tester', lambda cfg, checkpoint: checkpoint)
-    monkeypatch.setattr(pictures, 'predict_segmentations', refuse)
+    monkeypatch.setattr(pictures, 'predict_scenes', refuse)
     assert len(pictures.undrawn(comparison)) == 1
     pictures.draw(comparison.folder)
     assert pictures.undrawn(comparison) == []

@@ -34,7 +34,7 @@ def runner_of(scenes, tmp_path, monkeypatch):
 def test_predictions(runner_of, scenes):
     """Images and depths as they are in the files; what the model says."""
     runner = runner_of()
-    assert 'gt_depth_map' in predict.truths(runner)
+    assert predict.kind_of(runner) == 'depth'
     found = predict.predict_depths(runner, 9)
     assert len(found) == 3
     for index, (image, truth, prediction) in enumerate(found):
@@ -48,7 +48,7 @@ def test_predictions(runner_of, scenes):
 
 def test_labels_are_no_depth(runner_of):
     name, = ROOT.glob('configs/segformer/segformer_mit-b0_dysample_*digit-scenes-128x128.py')
-    assert 'gt_depth_map' not in predict.truths(runner_of(name))
+    assert predict.kind_of(runner_of(name)) == 'labels'
 
 
 def test_attacked(runner_of):

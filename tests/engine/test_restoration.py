@@ -47,7 +47,7 @@ def test_train_test_and_draw(cfg, tmp_path):
     tester = build_runner(cfg.copy())
     metrics = tester.test()
     assert set(metrics) == {'PSNR', 'SSIM'} and 5 < metrics['PSNR'] < 30
-    assert 'gt_img' in predict.truths(tester)
+    assert predict.kind_of(tester) == 'image'
     scenes = predict.predict_restorations(tester, 12)
     assert len(scenes) == 3
     assert np.mean([scene.psnr[1] for scene in scenes]) == pytest.approx(metrics['PSNR'], abs=1e-4)

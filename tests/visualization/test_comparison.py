@@ -129,7 +129,7 @@ def test_labels_do_not_overlap():
 
 def test_disagreement(drawn, comparison, tmp_path):
     scene = choose_scenes(tmp_path / 'folder/predictions', comparison.upsamplers)[0]
-    draw_disagreement(scene, CLASSES, PALETTE, tmp_path / 'a.png')
+    draw_disagreement(scene, tmp_path / 'a.png', classes=CLASSES, palette=PALETTE)
     axes = [axis for axis in drawn[0].axes if axis.images]
     assert len(axes) == 3 + 2 + 3
     top, left, side = scene.window
@@ -140,3 +140,53 @@ def test_disagreement(drawn, comparison, tmp_path):
     assert axes[6].get_title() == f'dysample\n{100 * right:.1f} % right'
     legend, = drawn[0].legends
     assert [text.get_text() for text in legend.get_texts()] == ['digit_0', 'grass', 'brick']
+
+
+@pytest.fixture
+def quantities(tmp_path):
+    """Two upsamplers on three images each: depths, a part of them not known, and colours."""
+    draw = np.random.default_rng(0)
+
+    def quantities(kind):
+        shape = (24, 30) if kind == 'depth' else (24, 30, 3)
+        arrays = draw.uniform(1, 200, (9, *shape))
+        arrays = arrays.astype(np.float32 if kind == 'depth' else np.uint8)
+        if kind == 'depth':
+            arrays[:3, :4] = 0
+        images = draw.integers(0, 256, (3, 24, 30, 3)).astype(np.uint8)
+        np.savez(tmp_path / 'truth.npz', **{f'truth_{i:03}': arrays[i] for i in range(3)},
+                 **{f'image_{i:03}': images[i] for i in range(3)})
+        for place, name in enumerate(('bilinear', 'fade'), start=1):
+            np.savez(tmp_path / f'{name}.npz',
+                     **{f'prediction_{i:03}': arrays[3 * place + i] for i in range(3)})
+        return choose_scenes(tmp_path, ['bilinear', 'fade'], kind)
+    return quantities
+
+
+@pytest.mark.parametrize('kind', ['depth', 'image'])
+def test_disagreement_of_quantities(kind, quantities, drawn, tmp_path):
+    scene = quantities(kind)[0]
+    truth, (one, other) = scene.truth.astype(float), scene.predictions.values()
+    apart = np.abs(one.astype(float) - other) / 2  # the standard deviation of two numbers
+    if kind == 'depth':
+        expected = np.where(truth > 0, 2 * apart / (one.astype(float) + other), 0)
+        inside = [plane[scene.inside] for plane in (one, truth)]
+        known = inside[1] > 0
+        score = f'abs_rel {np.mean((np.abs(inside[0] - inside[1]) / inside[1])[known]):.3f}'
+    else:
+        expected = np.sqrt(np.mean(apart**2, axis=-1))
+        errors = (one.astype(float) - truth)[scene.inside]
+        score = f'{20 * np.log10(255 / np.sqrt(np.mean(errors**2))):.1f} dB'
+    np.testing.assert_allclose(scene.disagreement, expected, rtol=1e-6)
+    draw_disagreement(scene, tmp_path / 'a.png')
+    axes = [axis for axis in drawn[0].axes if axis.images]
+    assert len(axes) == 3 + 2 + 2 and not drawn[0].legends
+    assert axes[5].get_title() == f'bilinear\n{score}'
+    labels = [axis.get_ylabel() for axis in drawn[0].axes]
+    assert ('depth in metres' in labels) == (kind == 'depth')
+
+
+def test_equal_images_have_no_finite_psnr(quantities):
+    from mmups.analysis.pixels import PIXELS
+    scene = quantities('image')[0]
+    assert PIXELS['image'].score(scene.truth, scene.truth) == 'equal'

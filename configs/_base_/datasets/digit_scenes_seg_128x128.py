@@ -1,6 +1,7 @@
 # Made by: python tools/dataset_converters/digit_scenes.py data/digit_scenes
+# Of another seed: ... data/digit_scenes_1 --seed 1, and DIGIT_SCENES=digit_scenes_1
 dataset_type = 'mmups.DigitScenesSegDataset'
-data_root = 'data/digit_scenes/'
+data_root = 'data/{{$DIGIT_SCENES:digit_scenes}}/'
 crop_size = (128, 128)
 train_pipeline = [
     dict(type='LoadImageFromFile'),

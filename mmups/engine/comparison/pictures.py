@@ -2,13 +2,14 @@
 import colorsys
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Optional
 
 import numpy as np
 from mmengine.runner import Runner
 
-from ..predict import predict_segmentations
+from ..predict import predict_scenes
 from .ledger import finished, held
 from .plan import Comparison, Run, write
 from .run import tester
@@ -20,8 +21,8 @@ IMAGES = 24
 def undrawn(comparison: Comparison) -> list[tuple[Run, str]]:
     """Runs of the first seed whose predictions are not saved, with their checkpoints.
 
-    Without those that are not finished, or have lost their weights; none where the task has no
-    label maps.
+    Without those that are not finished, or have lost their weights; none where the task's
+    predictions cannot be drawn.
     """
     folder, rows, found = comparison.folder / 'predictions', finished(comparison.folder), []
     if (folder / 'none.txt').is_file():
@@ -45,15 +46,15 @@ def draw(folder: Path) -> None:
             runner = tester(comparison.config_of(run), checkpoint)
             try:
                 save_predictions(runner, place, run.upsampler)
-            except ValueError as error:  # depth and the like are measured, and not drawn
+            except ValueError as error:  # no classes, for instance: measured, and not drawn
                 write(place / 'none.txt', f'{error}\n')
                 break
 
 
 def save_predictions(runner: Runner, folder: Path, upsampler: str) -> None:
-    """Write ``<upsampler>.npz`` with label maps ``prediction_000``, ..., and once for all
-    upsamplers ``truth.npz`` with ``image_000``, ..., ``truth_000``, ... and ``meta.json`` with
-    classes and palette.
+    """Write ``<upsampler>.npz`` with ``prediction_000``, ..., and once for all upsamplers
+    ``truth.npz`` with ``image_000``, ..., ``truth_000``, ... and ``meta.json`` with the kind of
+    predictions and, if they are labels, classes and palette.
 
     Args:
         runner: With ``load_from`` set.
@@ -61,18 +62,15 @@ def save_predictions(runner: Runner, folder: Path, upsampler: str) -> None:
         upsampler: Name of the file.
 
     Raises:
-        ValueError: As in :func:`predict_segmentations`: depth, for instance, has no labels.
+        ValueError: As in :func:`mmups.engine.predict.predict_scenes`.
     """
-    scenes, meta = predict_segmentations(runner, IMAGES)
+    scenes, meta = predict_scenes(runner, IMAGES)
     folder.mkdir(parents=True, exist_ok=True)
     images, truths, predictions = zip(*scenes)
     known = {**_numbered('image', images), **_numbered('truth', truths)}
     if not (folder / 'truth.npz').is_file():
         _savez(folder / 'truth.npz', known)
-        classes = list(meta['classes'])
-        palette = meta.get('palette') or _colours(len(classes))
-        write(folder / 'meta.json', json.dumps(dict(
-            classes=classes, palette=[list(map(int, colour)) for colour in palette])))
+        write(folder / 'meta.json', json.dumps(_plain(**meta)))
     _savez(folder / f'{upsampler}.npz', _numbered('prediction', predictions))
 
 
@@ -85,6 +83,15 @@ def _savez(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     part = path.with_name(f'.{path.stem}.{os.getpid()}.npz')
     np.savez_compressed(part, **arrays)
     part.replace(path)
+
+
+def _plain(kind: str, classes: Sequence[str] = (),
+           palette: Optional[Sequence[Sequence[int]]] = None) -> dict:
+    if not classes:
+        return dict(kind=kind)
+    palette = palette or _colours(len(classes))
+    return dict(kind=kind, classes=list(classes),
+                palette=[list(map(int, colour)) for colour in palette])
 
 
 def _colours(count: int) -> list[list[int]]:

@@ -4,6 +4,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Optional
 
@@ -166,17 +167,19 @@ def _robustness(comparison: Comparison, new: Path) -> list[Block]:
 
 
 def _predictions(comparison: Comparison, folder: Path, new: Path) -> list[Block]:
-    scenes = choose_scenes(folder, comparison.upsamplers)
-    if not scenes:
+    if not (folder / 'meta.json').is_file():
         return []
     meta = json.loads((folder / 'meta.json').read_text(encoding='utf-8'))
+    scenes = choose_scenes(folder, comparison.upsamplers, meta.pop('kind'))
+    if not scenes:
+        return []
     return [Heading('Predictions'),
             Paragraph(f'Of the first test images those in which the upsamplers of seed '
                       f'{comparison.about["seeds"][0]} differ most from one another within a '
                       'square window: chosen to show differences, not how good a method is.'),
-            *(_picture(new, f'predictions_{number}', draw_disagreement, scene, meta['classes'],
-                       meta['palette'], caption=f'Test image {scene.index} and, below, the marked '
-                       'window.') for number, scene in enumerate(scenes, start=1))]
+            *(_picture(new, f'predictions_{number}', partial(draw_disagreement, **meta), scene,
+                       caption=f'Test image {scene.index} and, below, the marked window.')
+              for number, scene in enumerate(scenes, start=1))]
 
 
 def _conditions(comparison: Comparison) -> list[str]:
