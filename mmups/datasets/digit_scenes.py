@@ -149,20 +149,24 @@ def _tint(grey: np.ndarray, stops: tuple) -> np.ndarray:
     return table.round().astype(np.uint8)[grey]
 
 
-def compose_scene(sources: Sources, rng: np.random.Generator, size: tuple) -> Scene:
+def compose_scene(sources: Sources, rng: np.random.Generator, size: tuple,
+                  stroke: float = 1.) -> Scene:
     """Draw one scene.
 
     Args:
         sources: Of one split.
         rng: Decides everything else.
         size: (H, W), each 64 or more.
+        stroke: Width of the digits' strokes as a ratio to those of the source, 0.3 to 2. Digits of
+            which too little is left or to be seen are left out, so that scenes of the same ``rng``
+            but another stroke may differ in their digits, and then in what is drawn after them.
 
     Raises:
-        ValueError: ``size`` is not that.
+        ValueError: ``size`` or ``stroke`` is not that.
     """
-    size = check_size(size)
+    size, stroke = check_size(size), check_stroke(stroke)
     stuff, canvas, depth = _background(sources, rng, size)
-    shapes = _visible(_digit(sources, rng, size) for _ in range(rng.integers(2, 7)))
+    shapes = _visible(_digit(sources, rng, size, stroke) for _ in range(rng.integers(2, 7)))
     # nearer by a fixed ratio, larger than what tilt and chance can undo
     distances = 1900 * (0.5 / 1.9)**(np.arange(len(shapes)) / 5) * rng.uniform(0.97, 1.03)
     instances = np.zeros(size, np.uint8)
@@ -185,6 +189,18 @@ def check_size(size) -> tuple:
     if len(size) != 2 or any(not isinstance(n, (int, np.integer)) or n < 64 for n in size):
         raise ValueError(f'size must be (height, width), two integers of 64 or more, got {size=}')
     return size
+
+
+def check_stroke(stroke: float) -> float:
+    """``stroke``.
+
+    Raises:
+        ValueError: It is not from 0.3 to 2.
+    """
+    if not 0.3 <= stroke <= 2:
+        raise ValueError('stroke must be from 0.3 to 2, the width of strokes as a ratio to those '
+                         f'of the source, got {stroke=}')
+    return stroke
 
 
 def _unit(size: tuple) -> float:
@@ -265,11 +281,11 @@ class _Shape:
         return self.alpha >= 0.5
 
 
-def _digit(sources: Sources, rng: np.random.Generator, size: tuple) -> _Shape:
+def _digit(sources: Sources, rng: np.random.Generator, size: tuple, stroke: float) -> _Shape:
     """A random digit at a random place."""
     label = rng.integers(10)  # classes are drawn evenly, then a digit of the class
     k = rng.choice(np.flatnonzero(sources.labels == label))
-    outline = _outline(sources.digits[k])
+    outline = _restroked(_outline(sources.digits[k]), stroke)
     unit = _unit(size)
     scale = np.exp(rng.uniform(*np.log(DIGIT_SIZE))) * unit / (8 * CELL)
     stretch = np.array([[rng.uniform(0.8, 1.2), rng.uniform(-0.25, 0.25)], [0, 1]])
@@ -294,6 +310,15 @@ def _outline(ink: np.ndarray) -> np.ndarray:
     inside = (smooth > INK).astype(np.uint8)
     return (cv2.distanceTransform(inside, cv2.DIST_L2, 5)
             - cv2.distanceTransform(1 - inside, cv2.DIST_L2, 5))
+
+
+def _restroked(outline: np.ndarray, stroke: float) -> np.ndarray:
+    """The same digit with strokes of another width.
+
+    Inside of a stroke distances to its border go evenly from 0 to half its width, so that half of
+    that is their mean.
+    """
+    return outline - (1 - stroke) * 2 * outline[outline > 0].mean()
 
 
 def _visible(shapes) -> list:

@@ -2,7 +2,7 @@
 
 ::
 
-    manifest.json                           what was asked for: size, counts, seed, classes
+    manifest.json                           what was asked for: size, counts, seed, classes, stroke
     images/{train,val}/000000.png           RGB
     annotations/{train,val}/000000.png      semantic labels, uint8 (mmseg)
     annotations/instances_{train,val}.json  COCO instances, compressed RLE
@@ -21,7 +21,7 @@ from typing import Callable
 
 import numpy as np
 
-from .digit_scenes import SPLITS, Scene, check_size, compose_scene, load_sources
+from .digit_scenes import SPLITS, Scene, check_size, check_stroke, compose_scene, load_sources
 from .digit_scenes_classes import STUFF, panoptic_metainfo, thing_label, things_of
 from .whole_folder import check_counts, file_name, write_png, write_whole
 
@@ -31,12 +31,13 @@ JSONS = ('annotations/instances_{}.json', 'annotations/panoptic_{}.json')
 
 
 def write_digit_scenes(out, size: tuple = (128, 128), train: int = 800, val: int = 160,
-                       seed: int = 0, classes: int = 5,
+                       seed: int = 0, classes: int = 5, stroke: float = 1.,
                        progress: Callable[[list], Iterable] = iter) -> bool:
     """Compose a data set and write it; what is there already stays as it is.
 
-    A scene depends on the size, the seed, its split and its number only: not on the counts, and
-    its picture not on ``classes``. Files are the same to the byte while numpy and OpenCV are.
+    A scene depends on the size, the stroke, the seed, its split and its number only: not on the
+    counts, and its picture not on ``classes``. Files are the same to the byte while numpy and
+    OpenCV are.
 
     Args:
         out: Folder to make. The work is done in ``<out>.partial``, so that ``out`` is complete or
@@ -46,6 +47,7 @@ def write_digit_scenes(out, size: tuple = (128, 128), train: int = 800, val: int
         val: Number of validation scenes.
         seed: Not negative.
         classes: 5, all digits are one class, or 14, each digit is its own.
+        stroke: Width of the digits' strokes as a ratio to those of the source, 0.3 to 2.
         progress: Wraps the list of (split, number) that is gone through, as tqdm does.
 
     Returns:
@@ -56,7 +58,7 @@ def write_digit_scenes(out, size: tuple = (128, 128), train: int = 800, val: int
         FileExistsError: ``out`` holds something else.
         ImportError: The packages that carry the pixels are not installed.
     """
-    settings = _settings(size, train, val, seed, classes)
+    settings = _settings(size, train, val, seed, classes, stroke)
     names = [name.format(split) for split in SPLITS for name in JSONS]
     names += [f'{folder.format(split)}/{file_name(k)}' for split in SPLITS for folder in FOLDERS
               for k in range(settings[split])]
@@ -68,16 +70,17 @@ def write_digit_scenes(out, size: tuple = (128, 128), train: int = 800, val: int
     return write_whole(out, settings, names, write)
 
 
-def _settings(size, train: int, val: int, seed: int, classes: int) -> dict:
-    """The manifest of a data set with these settings."""
+def _settings(size, train: int, val: int, seed: int, classes: int, stroke: float) -> dict:
+    """The manifest of a data set with these settings; the usual stroke is not named."""
     things_of(classes)
     counts = check_counts(train=(train, 1), val=(val, 1), seed=(seed, 0))
     return dict(name='DigitScenes', version=VERSION, size=[int(n) for n in check_size(size)],
-                **counts, classes=classes)
+                **counts, classes=classes,
+                **({} if check_stroke(stroke) == 1 else dict(stroke=stroke)))
 
 
 def _write(folder: Path, settings: dict, sources: dict, progress: Callable) -> None:
-    classes, size = settings['classes'], settings['size']
+    classes, size, stroke = settings['classes'], settings['size'], settings.get('stroke', 1.)
     instances = {split: _header('instances', classes) for split in SPLITS}
     panoptic = {split: _header('panoptic', classes) for split in SPLITS}
     for split in SPLITS:
@@ -86,7 +89,7 @@ def _write(folder: Path, settings: dict, sources: dict, progress: Callable) -> N
     scenes = [(split, k) for split in SPLITS for k in range(settings[split])]
     for split, k in progress(scenes):
         rng = np.random.default_rng([settings['seed'], SPLITS.index(split), k])
-        scene = compose_scene(sources[split], rng, size)
+        scene = compose_scene(sources[split], rng, size, stroke)
         segments, panoptic_map = panoptic_segments(scene, classes)
         maps = (scene.image, semantic_map(scene, classes), panoptic_map, scene.depth)
         for name, array in zip(FOLDERS, maps):

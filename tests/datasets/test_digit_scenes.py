@@ -72,6 +72,32 @@ class TestComposition:
         assert scene.depth.dtype == np.uint16
         assert set(np.unique(scene.instances)) <= set(range(len(scene.digits) + 1))
 
+    @pytest.mark.parametrize('stroke', [0.5, 1.5])
+    def test_strokes(self, stroke):
+        """Their width, by the distance of middle lines to the border; scenes have less ink."""
+        from skimage.morphology import medial_axis
+
+        def width(outline):
+            middle, distance = medial_axis(outline > 0, return_distance=True)
+            return np.median(distance[middle])
+
+        sources = load_sources('train')
+        outlines = [digit_scenes._outline(digit) for digit in sources.digits[:60:4]]
+        ratios = [width(digit_scenes._restroked(outline, stroke)) / width(outline)
+                  for outline in outlines]
+        assert np.mean(ratios) == pytest.approx(stroke, rel=0.1)
+
+        def ink(*stroke):
+            return [(compose_scene(sources, np.random.default_rng([9, k]), (128, 128),
+                                   *stroke).instances > 0).mean() for k in range(20)]
+        assert ink(1.) == ink()
+        assert (np.mean(ink(stroke)) > np.mean(ink())) == (stroke > 1)
+
+    @pytest.mark.parametrize('stroke', [0.2, 2.1, float('nan')])
+    def test_bad_strokes(self, stroke):
+        with pytest.raises(ValueError, match=f'from 0.3 to 2.*got stroke={stroke}'):
+            compose_scene(load_sources('train'), np.random.default_rng(0), (64, 64), stroke)
+
     def test_what_is_labelled_shows(self, scenes):
         """One to six digits, each with a visible part; most stand out from what is around them."""
         contrasts = []
@@ -368,6 +394,11 @@ def test_command_line(tool, tmp_path):
     assert '"classes": 5' in exit_.value.code and '"classes": 14' in exit_.value.code
     assert 'data/one written' in tool('data/one', '--train', '1', '--val', '1', '--size', '72')
     assert read(tmp_path / 'data/one/images/val/000000.png').shape == (72, 72, 3)
+    assert '"stroke": 0.5' in tool('data/thin', '--train', '1', '--val', '1', '--stroke', '0.5')
+    with pytest.raises(SystemExit, match='"stroke": 0.5'):
+        tool('data/thin', '--train', '1', '--val', '1')
+    with pytest.raises(SystemExit, match='from 0.3 to 2.*stroke=3.0'):
+        tool('data/thick', '--stroke', '3')
     with pytest.raises(SystemExit, match=r'size=\(1, 2, 3\)'):
         tool('data/out', '--size', '1', '2', '3')
 

@@ -24,6 +24,9 @@ def parse_args():
     parser.add_argument('--classes', type=int, default=5,
                         help='5: four kinds of stuff and "digit" (default); 14: four kinds of '
                         'stuff and ten digits, on the same pictures')
+    parser.add_argument('--stroke', type=float, default=1., metavar='RATIO',
+                        help="width of the digits' strokes, 0.3 to 2 times the usual one "
+                        '(default: 1)')
     return parser.parse_args()
 
 
@@ -36,7 +39,7 @@ def main():
         from mmups.datasets.digit_scenes_files import write_digit_scenes
         written = write_digit_scenes(
             args.out, size, args.train, args.val, args.seed, args.classes,
-            progress=lambda scenes: tqdm(scenes, unit='scene', disable=None))
+            args.stroke, progress=lambda scenes: tqdm(scenes, unit='scene', disable=None))
     except (ValueError, OSError, ImportError) as error:
         sys.exit(f'error: {error}')
     settings = json.loads((Path(args.out) / 'manifest.json').read_text())
