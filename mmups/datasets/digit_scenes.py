@@ -198,8 +198,7 @@ def check_stroke(stroke: float) -> float:
         ValueError: It is not from 0.3 to 2.
     """
     if not 0.3 <= stroke <= 2:
-        raise ValueError('stroke must be from 0.3 to 2, the width of strokes as a ratio to those '
-                         f'of the source, got {stroke=}')
+        raise ValueError(f"stroke must be from 0.3 to 2 times the source's width, got {stroke=}")
     return stroke
 
 
@@ -313,11 +312,8 @@ def _outline(ink: np.ndarray) -> np.ndarray:
 
 
 def _restroked(outline: np.ndarray, stroke: float) -> np.ndarray:
-    """The same digit with strokes of another width.
-
-    Inside of a stroke distances to its border go evenly from 0 to half its width, so that half of
-    that is their mean.
-    """
+    """The same digit with strokes of another width. In a stroke the distances to its border go
+    evenly from 0 to half its width: their mean is half of that."""
     return outline - (1 - stroke) * 2 * outline[outline > 0].mean()
 
 
