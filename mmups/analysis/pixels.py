@@ -29,7 +29,12 @@ class Pixels:
 def unequal_pairs(predictions: Sequence[np.ndarray], truth: np.ndarray) -> np.ndarray:
     """The share of pairs of label maps (H, W) that differ, at each pixel: (H, W) in [0, 1]; 0
     where the truth has no label.
+
+    Raises:
+        ValueError: Fewer than two maps.
     """
+    if len(predictions) < 2:
+        raise ValueError(f'disagreement needs two predictions or more, got {len(predictions)}')
     labels = np.stack(list(predictions))
     counts = (np.sum(labels == label, axis=0) for label in np.unique(labels))
     alike = sum(count * (count - 1) for count in counts)

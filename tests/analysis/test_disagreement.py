@@ -2,6 +2,7 @@
 import itertools
 
 import numpy as np
+import pytest
 from comparison_folder import write_folder
 
 from mmups.analysis.disagreement import choose_scenes, largest_window
@@ -16,6 +17,8 @@ def test_pairs_that_differ():
     expected = sum((one != other).astype(float) for one, other in pairs) / len(pairs)
     expected[truth == 255] = 0
     np.testing.assert_allclose(unequal_pairs(maps, truth), expected, atol=1e-12)
+    with pytest.raises(ValueError, match='two predictions or more, got 1'):
+        unequal_pairs(maps[:1], truth)
 
 
 def test_the_largest_window():
