@@ -1,7 +1,8 @@
 # Made by: python tools/dataset_converters/digit_scenes.py data/digit_scenes
+# Of another seed: ... data/digit_scenes_1 --seed 1, and DIGIT_SCENES=digit_scenes_1
 # Boxes and masks. A detector without masks sets val_evaluator and test_evaluator to metric='bbox'.
 dataset_type = 'mmups.DigitScenesDetDataset'
-data_root = 'data/digit_scenes/'
+data_root = 'data/{{$DIGIT_SCENES:digit_scenes}}/'
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True),

@@ -1,6 +1,7 @@
 # Made by: python tools/dataset_converters/digit_scenes.py data/digit_scenes
+# Of another seed: ... data/digit_scenes_1 --seed 1, and DIGIT_SCENES=digit_scenes_1
 dataset_type = 'mmups.DigitScenesPanopticDataset'
-data_root = 'data/digit_scenes/'
+data_root = 'data/{{$DIGIT_SCENES:digit_scenes}}/'
 # mmups.LoadPanopticAnnotations and mmups.BoundaryPanopticMetric: mmdet's own need panopticapi
 train_pipeline = [
     dict(type='LoadImageFromFile'),
