@@ -167,7 +167,7 @@ def test_slots_are_documented():
     assert (ROOT / 'docs/slots.md').read_text(encoding='utf-8') == tool['page']()
 
 
-@pytest.mark.parametrize('page', ['README.md', 'docs/compare.md', 'docs/restoration.md'])
+@pytest.mark.parametrize('page', ['README.md', 'docs/evidence.md', 'docs/restoration.md'])
 def test_evidence_is_that_of_the_runs(page):
     """Rows of upsamplers behind a link to a report: where a column has a metric's name, means and
     deviations; where it says "less" an upsampler, differences and intervals of the one before."""
@@ -201,3 +201,22 @@ def test_evidence_is_that_of_the_runs(page):
             assert cell == expected, (cells[0], column)
             found += 1
     assert found >= 10
+
+
+def test_summary_of_the_evidence_is_that_of_the_runs():
+    """Rows: a report, a number of seeds, `A` less `B`, metrics with difference and interval."""
+    pytest.importorskip('scipy')
+    from mmups.analysis.comparison import Comparison, Measure
+    rows = re.findall(
+        r'^\| \[.*?\]\(evidence/(\w+)/report\.md\) \| (\d) \| `(\S+)` less `(\S+)` \|(.*)\|$',
+        (ROOT / 'docs/evidence.md').read_text(encoding='utf-8'), re.M)
+    assert len(rows) >= 10
+    for folder, seeds, better, worse, cells in rows:
+        comparison = Comparison.read(ROOT / 'docs/evidence' / folder)
+        for cell in cells.split('|'):
+            metric, _, number = cell.strip().partition(' ')
+            difference = comparison.difference(Measure(metric), better, worse)
+            low, high = difference.interval
+            digits = 3 if comparison.summary(Measure(metric), worse).mean < 1 else 2
+            expected = f'{difference.mean:+.{digits}f} [{low:+.{digits}f}, {high:+.{digits}f}]'
+            assert (number, int(seeds)) == (expected, len(difference.by_seed)), (folder, cell)
